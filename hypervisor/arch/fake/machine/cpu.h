@@ -1,0 +1,26 @@
+/* Inline half of arch/cpu.h for host programs: a thread is a cpu. */
+#ifndef MACHINE_CPU_H
+#define MACHINE_CPU_H
+
+#include "lib/types.h"
+
+struct cpu;
+
+struct arch_cpu {
+    bool irqs_on;
+    unsigned int kicks;              /* arch_cpu_kick() calls, for tests to look at */
+};
+
+extern _Thread_local struct cpu *fake_cpu;
+
+static inline struct cpu *this_cpu(void) {
+    return fake_cpu;
+}
+uint64_t irq_save(void);
+void irq_restore(uint64_t flags);
+void irq_disable(void);
+void irq_enable(void);
+bool irq_enabled(void);
+void cpu_relax(void);
+
+#endif

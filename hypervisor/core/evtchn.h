@@ -1,0 +1,51 @@
+/* Event channels: ports, their bindings, and the two ways to tell a guest (2-level, FIFO). */
+#ifndef CORE_EVTCHN_H
+#define CORE_EVTCHN_H
+
+#include <abi/event_channel.h>
+#include <abi/xen.h>
+
+#include "lib/lock.h"
+#include "lib/types.h"
+
+struct domain;
+struct vcpu;
+struct evtchn;                       /* one port; evtchn.c */
+struct evtchn_fifo;                  /* FIFO state; evtchn-fifo.c */
+
+struct evtchn_domain {
+    struct lock lock;                /* RANK_EVTCHN, _irq; guards bindings (not the pending bits) */
+    struct evtchn **buckets;         /* array of pages of ports, grown on demand */
+    uint32_t nr_ports;               /* ports backed by buckets now */
+    uint32_t max_port;               /* highest port allowed */
+    struct evtchn_fifo *fifo;        /* NULL: 2-level */
+};
+
+struct evtchn_vcpu {
+    evtchn_port_t virq_port[24];     /* 0: not bound; per-vcpu VIRQs, and global ones on vcpu 0 */
+    struct lock virq_lock;
+    evtchn_port_t *poll_ports;       /* unused; see poll_port */
+    int32_t poll_port;               /* SCHEDOP_poll: 0 not polling, -1 several, else the one */
+};
+
+MUST_CHECK int evtchn_domain_init(struct domain *d, uint32_t max_port);
+/* Close everything. Errors: -ERESTART: call again. */
+MUST_CHECK int evtchn_domain_relinquish(struct domain *d);
+void evtchn_domain_destroy(struct domain *d);
+void evtchn_vcpu_init(struct vcpu *v);
+
+/* Raise a VIRQ; nothing if not bound. Global ones go to dom0's vcpu 0. Callable from interrupts. */
+void evtchn_send_virq(struct vcpu *v, unsigned int virq);
+void evtchn_send_global_virq(unsigned int virq);
+/* A pirq's port (from pirq_fire, interrupt context). */
+void evtchn_send_pirq(struct domain *d, evtchn_port_t port);
+
+/* Is the port pending now (SCHEDOP_poll)? -EINVAL: no such port. */
+int evtchn_port_pending(struct domain *d, evtchn_port_t port);
+
+/* v's vcpu_info moved (VCPUOP_register_vcpu_info): make every pending event be seen there. */
+void evtchn_vcpu_info_moved(struct vcpu *v);
+
+long hypercall_event_channel_op(struct vcpu *curr, uint64_t arg[6]);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * The scheduler: which vcpu runs on which cpu, and the states a vcpu can be in.
+ * Policy (weights, caps, affinity; core/sched-policy.c) knows only explicit time and no machine.
+ */
+#ifndef CORE_SCHED_H
+#define CORE_SCHED_H
+
+#include <abi/vcpu.h>
+
+#include "core/timer.h"
+#include "lib/bits.h"
+#include "lib/list.h"
+#include "lib/types.h"
+
+struct domain;
+struct vcpu;
+
+/* Why a vcpu must not run; bits of v->sched.blocked_by. 0: runnable. */
+enum vcpu_stop {
+    STOP_DOWN = 1 << 0,      /* VCPUOP_down, or never brought up          */
+    STOP_BLOCKED = 1 << 1,   /* SCHEDOP_block: an event ends it           */
+    STOP_POLL = 1 << 2,      /* SCHEDOP_poll: a polled port or the timeout */
+    STOP_PAUSED = 1 << 3,    /* vcpu or domain pause count above zero     */
+    STOP_SHUTDOWN = 1 << 4,  /* its domain has shut down or is dying      */
+};
+
+struct sched_domain {
+    uint16_t weight;         /* default 256 */
+    uint16_t cap;            /* percent of one cpu, 0: none */
+};
+
+struct sched_vcpu {
+    uint32_t stop;           /* enum vcpu_stop bits, atomic */
+    uint32_t cpu;            /* where it runs, ran last or is queued */
+    bool running;            /* some cpu has its state loaded; cleared by the switch away from it */
+    bool queued;
+    struct list queue;
+    int64_t credit;          /* policy's account */
+    uint64_t started_ns;     /* of the present slice */
+    cpumask_t hard_affinity, soft_affinity;
+    uint32_t pause_count;    /* vcpu_pause nesting, atomic */
+    struct vcpu_runstate_info runstate; /* truth; copied out on each switch */
+    struct timer poll_timer;
+};
+
+MUST_CHECK int sched_cpu_init(unsigned int cpu);
+MUST_CHECK int sched_vcpu_init(struct vcpu *v);
+void sched_vcpu_destroy(struct vcpu *v);
+
+/*
+ * Set or clear reasons to stop. Clearing the last makes it runnable and finds it a cpu; setting one
+ * on a running vcpu makes its cpu reschedule. vcpu_sleep_sync also waits until it is off its cpu
+ * (v must not be current).
+ * Locks:  take RANK_RUNQUEUE.
+ */
+void vcpu_stop(struct vcpu *v, enum vcpu_stop why);
+void vcpu_start(struct vcpu *v, enum vcpu_stop why);
+void vcpu_sleep_sync(struct vcpu *v);
+
+/* An event is pending for v: end block and poll, or interrupt it if it runs in the guest elsewhere. */
+void vcpu_kick(struct vcpu *v);
+
+void vcpu_pause(struct vcpu *v);          /* and wait until it is off its cpu */
+void vcpu_pause_nosync(struct vcpu *v);
+void vcpu_unpause(struct vcpu *v);
+void domain_pause(struct domain *d);
+void domain_unpause(struct domain *d);
+
+/* SCHEDOP_yield for the current vcpu. */
+void sched_yield(void);
+
+/* Pick what this cpu runs next and switch to it (WORK_SCHED). current is NULL after it if nothing can run. */
+void schedule(void);
+
+/* Current runstate times of v, as VCPUOP_get_runstate_info wants them. */
+void vcpu_runstate_get(struct vcpu *v, struct vcpu_runstate_info *out);
+
+/* Affinity. Errors: -EINVAL no online cpu in the mask. */
+MUST_CHECK int vcpu_set_hard_affinity(struct vcpu *v, const cpumask_t *mask);
+void vcpu_set_soft_affinity(struct vcpu *v, const cpumask_t *mask);
+
+#endif
