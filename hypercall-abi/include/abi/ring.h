@@ -1,0 +1,49 @@
+#ifndef ABI_RING_H
+#define ABI_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The ring of requests and responses that the halves of a split device share. Responses reuse
+ * the slots of consumed requests. Indices run freely; a slot is index modulo size, and the size
+ * is the largest power of two that fits the pages. A side asks to be notified by setting the
+ * other side's event index: the producer signals only when it steps over that index.
+ */
+typedef unsigned int RING_IDX;
+
+/* Entries that fit sz bytes. */
+#define RING_FLOOR_POW2(n) (1u << (31 - __builtin_clz((unsigned int)(n))))
+#define __CONST_RING_SIZE(name, sz)                                             \
+    RING_FLOOR_POW2(((sz) - offsetof(struct name##_sring, ring)) /              \
+                    sizeof(((struct name##_sring *)0)->ring[0]))
+
+/* The shared page, and the private view each side keeps of it. */
+#define DEFINE_RING_TYPES(name, req_t, rsp_t)                                   \
+    union name##_sring_entry {                                                  \
+        req_t req;                                                              \
+        rsp_t rsp;                                                              \
+    };                                                                          \
+    struct name##_sring {                                                       \
+        RING_IDX req_prod, req_event;                                           \
+        RING_IDX rsp_prod, rsp_event;                                           \
+        union {                                                                 \
+            uint8_t pvt_pad[4];                                                 \
+        } pvt;                                                                  \
+        uint8_t __pad[44];                                                      \
+        union name##_sring_entry ring[1];                                       \
+    };                                                                          \
+    struct name##_front_ring {                                                  \
+        RING_IDX req_prod_pvt;                                                  \
+        RING_IDX rsp_cons;                                                      \
+        unsigned int nr_ents;                                                   \
+        struct name##_sring *sring;                                             \
+    };                                                                          \
+    struct name##_back_ring {                                                   \
+        RING_IDX rsp_prod_pvt;                                                  \
+        RING_IDX req_cons;                                                      \
+        unsigned int nr_ents;                                                   \
+        struct name##_sring *sring;                                             \
+    }
+
+#endif
