@@ -52,7 +52,7 @@ class Point:
 class Boot:
     """What is booted, and how, besides the matrix point."""
     hypervisor: str = None              # path of an ELF; None: the bare kernel
-    is_xen: bool = False
+    cpu: str = None                     # QEMU's -cpu; None: the point's
     options: str = ""                   # more of the hypervisor's options
     cmdline: str = ""                   # more of the kernel's
     kernel: str = None                  # path; None: the point's, straight from its package
@@ -75,11 +75,12 @@ def qemu_binary(version):
             "-L", "/usr/share/qemu", "-L", "/usr/share/seabios"]
 
 
-def cpu_model(point, is_xen):
-    off = []
-    if point.qemu == "7.2":
-        off = ["smap=off"] + (["la57=off", "monitor=off"] if is_xen else [])
-    return ",".join(["max"] + off + ([f"vendor={point.vendor}"] if point.vendor else []))
+XEN_CPU = "max,smap=off,la57=off,monitor=off"               # what Xen 4.17 survives under QEMU 7.2
+
+
+def cpu_model(point):
+    model = "max" + (",smap=off" if point.qemu == "7.2" else "")
+    return model + (f",vendor={point.vendor}" if point.vendor else "")
 
 
 def need_host_memory(mib):
@@ -99,7 +100,7 @@ def command(point, boot, work):
     options = f"console=com1 com1=115200,8n1 loglvl=all noreboot {boot.options}".strip()
     q = qemu_binary(point.qemu)
     q += ["-nodefaults", "-no-user-config", "-display", "none", "-machine", point.board,
-          "-cpu", cpu_model(point, boot.is_xen), "-m", str(point.memory), "-smp", str(point.cpus),
+          "-cpu", boot.cpu or cpu_model(point), "-m", str(point.memory), "-smp", str(point.cpus),
           "-serial", "stdio", "-qmp", f"unix:{work}/qmp,server=on,wait=off"]
     q += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-seed", "1",
           "-rtc", "base=2026-01-01,clock=vm"] if boot.icount else ["-accel", "tcg"]

@@ -2,7 +2,7 @@
 Debian's kernel, straight from its package, reaches a shell as dom0: every loader, number of cpus,
 QEMU and SMAP setting, memory size and board.
 """
-from machine import Point
+from machine import Point, Skipped
 from testing import Test, every, pairwise
 
 FACTORS = {
@@ -16,7 +16,12 @@ FACTORS = {
 
 def reaches_a_shell(point):
     def run(r):
-        with r.boot(point, cmdline=f"hospes.checks=dom0,compat32 hospes.cpus={point.cpus}") as m:
+        if r.is_xen and point.vendor:
+            raise Skipped("Debian's Xen 4.17 double-faults at a 32-bit sysenter under QEMU")
+        if r.is_bare and point.loader != "kernel":
+            raise Skipped("only QEMU loads the bare kernel")
+        checks = "compat32" if r.is_bare else "dom0,compat32"
+        with r.boot(point, cmdline=f"hospes.checks={checks} hospes.cpus={point.cpus}") as m:
             r.note_all(m.checks())
             m.expect("shell> ", 60, what="the shell's prompt")
             r.expect_equal("the shell answers", "42", m.shell("echo $((6 * 7))").split("\n")[-2])
