@@ -1,10 +1,9 @@
-#ifndef ABI_ARCH_X86_H
-#define ABI_ARCH_X86_H
-
 /*
  * What is particular to x86-64 in the PV ABI: selectors, register frames, the hypervisor hole,
  * trap tables and the state of a virtual CPU. Usable from assembly up to the __ASSEMBLER__ line.
  */
+#ifndef ABI_ARCH_X86_H
+#define ABI_ARCH_X86_H
 
 /* Ring-3 selectors the hypervisor puts behind the guest's part of the GDT. */
 #define FLAT_RING3_CS32 0xe023
@@ -97,6 +96,11 @@ struct iret_context {
     uint64_t flags;                 /* 0 or VGCF_in_syscall                   */
     uint64_t rip, cs, rflags, rsp, ss;
 };
+ABI_SIZE(struct iret_context, 0x48);
+ABI_OFFSET(struct iret_context, rcx, 0x10);
+ABI_OFFSET(struct iret_context, flags, 0x18);
+ABI_OFFSET(struct iret_context, rip, 0x20);
+ABI_OFFSET(struct iret_context, ss, 0x40);
 
 /*
  * A vcpu's general registers: saved in this order by the entry code, and handed to and taken
@@ -120,6 +124,16 @@ struct cpu_user_regs {
     uint16_t fs, _pad5[3];
     uint16_t gs, _pad6[3];
 };
+ABI_SIZE(struct cpu_user_regs, 0xc8);
+ABI_OFFSET(struct cpu_user_regs, rbx, 0x28);
+ABI_OFFSET(struct cpu_user_regs, rax, 0x50);
+ABI_OFFSET(struct cpu_user_regs, rdi, 0x70);
+ABI_OFFSET(struct cpu_user_regs, error_code, 0x78);
+ABI_OFFSET(struct cpu_user_regs, rip, 0x80);
+ABI_OFFSET(struct cpu_user_regs, cs, 0x88);
+ABI_OFFSET(struct cpu_user_regs, rflags, 0x90);
+ABI_OFFSET(struct cpu_user_regs, ss, 0xa0);
+ABI_OFFSET(struct cpu_user_regs, gs, 0xc0);
 
 /* One entry of set_trap_table; a zero address ends the array. */
 struct trap_info {
@@ -128,6 +142,9 @@ struct trap_info {
     uint16_t cs;                    /* stored, not used for 64-bit delivery   */
     uint64_t address;
 };
+ABI_SIZE(struct trap_info, 0x10);
+ABI_OFFSET(struct trap_info, cs, 2);
+ABI_OFFSET(struct trap_info, address, 8);
 #define TI_GET_DPL(_ti)       ((_ti)->flags & 3)
 #define TI_GET_IF(_ti)        ((_ti)->flags & 4)
 #define TI_SET_DPL(_ti, _dpl) ((_ti)->flags |= (_dpl))
@@ -154,6 +171,18 @@ struct vcpu_guest_context {
     uint64_t gs_base_kernel;
     uint64_t gs_base_user;
 };
+ABI_SIZE(struct vcpu_guest_context, 0x1430);
+ABI_OFFSET(struct vcpu_guest_context, flags, 0x200);
+ABI_OFFSET(struct vcpu_guest_context, user_regs, 0x208);
+ABI_OFFSET(struct vcpu_guest_context, trap_ctxt, 0x2d0);
+ABI_OFFSET(struct vcpu_guest_context, ldt_base, 0x12d0);
+ABI_OFFSET(struct vcpu_guest_context, gdt_frames, 0x12e0);
+ABI_OFFSET(struct vcpu_guest_context, kernel_ss, 0x1368);
+ABI_OFFSET(struct vcpu_guest_context, ctrlreg, 0x1378);
+ABI_OFFSET(struct vcpu_guest_context, debugreg, 0x13b8);
+ABI_OFFSET(struct vcpu_guest_context, event_callback_eip, 0x13f8);
+ABI_OFFSET(struct vcpu_guest_context, vm_assist, 0x1410);
+ABI_OFFSET(struct vcpu_guest_context, fs_base, 0x1418);
 
 /* Control registers in a context hold a frame number in the form CR3 has on 64-bit: shifted. */
 #define xen_pfn_to_cr3(pfn) ((uint64_t)(pfn) << 12)
@@ -168,11 +197,16 @@ struct arch_shared_info {
     uint64_t p2m_vaddr;
     uint64_t p2m_generation;        /* odd while the guest is changing it     */
 };
+ABI_SIZE(struct arch_shared_info, 0x30);
+ABI_OFFSET(struct arch_shared_info, p2m_cr3, 0x18);
+ABI_OFFSET(struct arch_shared_info, p2m_vaddr, 0x20);
+ABI_OFFSET(struct arch_shared_info, p2m_generation, 0x28);
 
 struct arch_vcpu_info {
     uint64_t cr2;                   /* fault address of the last #PF delivered */
     uint64_t pad;
 };
+ABI_SIZE(struct arch_vcpu_info, 0x10);
 
 #define XEN_NMIREASON_io_error (1ul << 0)
 #define XEN_NMIREASON_pci_serr (1ul << 1)
@@ -183,6 +217,7 @@ struct xen_arch_domainconfig {
     uint32_t emulation_flags;       /* XEN_X86_EMU_*                          */
     uint32_t misc_flags;            /* XEN_X86_MSR_RELAXED                    */
 };
+ABI_SIZE(struct xen_arch_domainconfig, 8);
 #define XEN_X86_EMU_LAPIC    (1u << 0)
 #define XEN_X86_EMU_HPET     (1u << 1)
 #define XEN_X86_EMU_PM       (1u << 2)
@@ -204,12 +239,14 @@ struct xen_cpuid_leaf {
     uint32_t leaf, subleaf;
     uint32_t a, b, c, d;
 };
+ABI_SIZE(struct xen_cpuid_leaf, 0x18);
 
 struct xen_msr_entry {
     uint32_t idx;
     uint32_t flags;                 /* none defined, must be 0                */
     uint64_t val;
 };
+ABI_SIZE(struct xen_msr_entry, 0x10);
 
 #endif /* !__ASSEMBLER__ */
 #endif

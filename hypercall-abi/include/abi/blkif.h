@@ -1,10 +1,10 @@
+/* The ring of a block device. Sectors are 512 bytes here, whatever the disk's own size. */
 #ifndef ABI_BLKIF_H
 #define ABI_BLKIF_H
 
 #include <abi/grant_table.h>
 #include <abi/ring.h>
 
-/* Block device ring. Sectors are 512 bytes here, whatever the disk's own size. */
 typedef uint16_t blkif_vdev_t;
 typedef uint64_t blkif_sector_t;
 
@@ -24,6 +24,7 @@ struct blkif_request_segment {
     grant_ref_t gref;
     uint8_t first_sect, last_sect;
 };
+ABI_SIZE(struct blkif_request_segment, 8);
 
 struct blkif_request {
     uint8_t operation;              /* BLKIF_OP_*                             */
@@ -33,6 +34,11 @@ struct blkif_request {
     blkif_sector_t sector_number;
     struct blkif_request_segment seg[BLKIF_MAX_SEGMENTS_PER_REQUEST];
 };
+ABI_SIZE(struct blkif_request, 0x70);
+ABI_OFFSET(struct blkif_request, handle, 2);
+ABI_OFFSET(struct blkif_request, id, 8);
+ABI_OFFSET(struct blkif_request, sector_number, 0x10);
+ABI_OFFSET(struct blkif_request, seg, 0x18);
 
 struct blkif_request_discard {
     uint8_t operation;
@@ -42,6 +48,10 @@ struct blkif_request_discard {
     blkif_sector_t sector_number;
     uint64_t nr_sectors;
 };
+ABI_SIZE(struct blkif_request_discard, 0x20);
+ABI_OFFSET(struct blkif_request_discard, flag, 1);
+ABI_OFFSET(struct blkif_request_discard, handle, 2);
+ABI_OFFSET(struct blkif_request_discard, nr_sectors, 0x18);
 #define BLKIF_DISCARD_SECURE (1 << 0)
 
 /* A request whose segments stand in granted pages of their own. */
@@ -54,17 +64,27 @@ struct blkif_request_indirect {
     blkif_vdev_t handle;
     grant_ref_t indirect_grefs[BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST];
 };
+ABI_SIZE(struct blkif_request_indirect, 0x40);
+ABI_OFFSET(struct blkif_request_indirect, nr_segments, 2);
+ABI_OFFSET(struct blkif_request_indirect, id, 8);
+ABI_OFFSET(struct blkif_request_indirect, handle, 0x18);
+ABI_OFFSET(struct blkif_request_indirect, indirect_grefs, 0x1c);
 
 struct blkif_response {
     uint64_t id;
     uint8_t operation;
     int16_t status;                 /* BLKIF_RSP_*                            */
 };
+ABI_SIZE(struct blkif_response, 0x10);
+ABI_OFFSET(struct blkif_response, operation, 8);
+ABI_OFFSET(struct blkif_response, status, 0xa);
 #define BLKIF_RSP_OKAY       0
 #define BLKIF_RSP_ERROR      (-1)
 #define BLKIF_RSP_EOPNOTSUPP (-2)
 
 DEFINE_RING_TYPES(blkif, struct blkif_request, struct blkif_response);
+ABI_SIZE(union blkif_sring_entry, 0x70);
+ABI_OFFSET(struct blkif_sring, ring, 0x40);
 
 /* Bits of the backend's "info" key. */
 #define VDISK_CDROM     0x1

@@ -1,9 +1,10 @@
+/* The entry points of a guest kernel. */
 #ifndef ABI_CALLBACK_H
 #define ABI_CALLBACK_H
 
 #include <abi/xen.h>
 
-/* callback_op(cmd, arg): where the hypervisor enters this vcpu's kernel. */
+/* callback_op(cmd, arg), for the calling vcpu */
 #define CALLBACKOP_register   0
 #define CALLBACKOP_unregister 1
 
@@ -23,10 +24,13 @@ struct callback_register {
     uint16_t flags;                 /* CALLBACKF_*                            */
     xen_callback_t address;
 };
+ABI_SIZE(struct callback_register, 0x10);
+ABI_OFFSET(struct callback_register, address, 8);
 
 struct callback_unregister {
     uint16_t type;
     uint16_t _unused;
 };
+ABI_SIZE(struct callback_unregister, 4);
 
 #endif

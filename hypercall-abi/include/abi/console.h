@@ -1,9 +1,9 @@
+/* The console page of a domU: two byte rings whose indices run freely and are masked on use. */
 #ifndef ABI_CONSOLE_H
 #define ABI_CONSOLE_H
 
-#include <stdint.h>
+#include <abi/guest.h>
 
-/* The console page of a domU: two byte rings whose indices run freely and are masked on use. */
 typedef uint32_t XENCONS_RING_IDX;
 
 #define MASK_XENCONS_IDX(idx, ring) ((idx) & (sizeof(ring) - 1))
@@ -14,5 +14,9 @@ struct xencons_interface {
     XENCONS_RING_IDX in_cons, in_prod;
     XENCONS_RING_IDX out_cons, out_prod;
 };
+ABI_SIZE(struct xencons_interface, 0xc10);
+ABI_OFFSET(struct xencons_interface, out, 0x400);
+ABI_OFFSET(struct xencons_interface, in_cons, 0xc00);
+ABI_OFFSET(struct xencons_interface, out_cons, 0xc08);
 
 #endif

@@ -1,13 +1,13 @@
-#ifndef ABI_DOMCTL_H
-#define ABI_DOMCTL_H
-
-#include <abi/xen.h>
-
 /*
  * domctl(struct xen_domctl): the toolstack makes, inspects and unmakes domains. This interface
  * is tied to one hypervisor release; a caller of another version gets -EACCES.
  * "->" marks results.
  */
+#ifndef ABI_DOMCTL_H
+#define ABI_DOMCTL_H
+
+#include <abi/xen.h>
+
 #define XEN_DOMCTL_INTERFACE_VERSION 0x00000015
 
 #define XEN_DOMCTL_createdomain         1
@@ -100,6 +100,13 @@ struct xen_domctl_createdomain {
     uint32_t cpupool_id;
     struct xen_arch_domainconfig arch;
 };
+ABI_SIZE(struct xen_domctl_createdomain, 0x40);
+ABI_OFFSET(struct xen_domctl_createdomain, handle, 4);
+ABI_OFFSET(struct xen_domctl_createdomain, flags, 0x14);
+ABI_OFFSET(struct xen_domctl_createdomain, max_vcpus, 0x1c);
+ABI_OFFSET(struct xen_domctl_createdomain, max_grant_frames, 0x24);
+ABI_OFFSET(struct xen_domctl_createdomain, cpupool_id, 0x34);
+ABI_OFFSET(struct xen_domctl_createdomain, arch, 0x38);
 #define XEN_DOMCTL_CDF_hvm          (1u << 0)
 #define XEN_DOMCTL_CDF_hap          (1u << 1)
 #define XEN_DOMCTL_CDF_s3_integrity (1u << 2)
@@ -135,6 +142,16 @@ struct xen_domctl_getdomaininfo {
     uint8_t pad2[7];
     struct xen_arch_domainconfig arch_config;
 };
+ABI_SIZE(struct xen_domctl_getdomaininfo, 0x70);
+ABI_OFFSET(struct xen_domctl_getdomaininfo, flags, 4);
+ABI_OFFSET(struct xen_domctl_getdomaininfo, tot_pages, 8);
+ABI_OFFSET(struct xen_domctl_getdomaininfo, shared_info_frame, 0x30);
+ABI_OFFSET(struct xen_domctl_getdomaininfo, cpu_time, 0x38);
+ABI_OFFSET(struct xen_domctl_getdomaininfo, max_vcpu_id, 0x44);
+ABI_OFFSET(struct xen_domctl_getdomaininfo, handle, 0x4c);
+ABI_OFFSET(struct xen_domctl_getdomaininfo, cpupool, 0x5c);
+ABI_OFFSET(struct xen_domctl_getdomaininfo, gpaddr_bits, 0x60);
+ABI_OFFSET(struct xen_domctl_getdomaininfo, arch_config, 0x68);
 #define XEN_DOMINF_dying     (1u << 0)
 #define XEN_DOMINF_hvm_guest (1u << 1)
 #define XEN_DOMINF_shutdown  (1u << 2)
@@ -153,6 +170,7 @@ struct xen_domctl_getpageframeinfo3 {
     uint64_t num;
     guest_va_t array;               /* xen_pfn_t[num], in and out             */
 };
+ABI_SIZE(struct xen_domctl_getpageframeinfo3, 0x10);
 #define XEN_DOMCTL_PFINFO_LTAB_SHIFT    28
 #define XEN_DOMCTL_PFINFO_NOTAB         (0x0u << 28)
 #define XEN_DOMCTL_PFINFO_L1TAB         (0x1u << 28)
@@ -171,6 +189,7 @@ struct xen_domctl_shadow_op_stats {
     uint32_t fault_count;
     uint32_t dirty_count;
 };
+ABI_SIZE(struct xen_domctl_shadow_op_stats, 8);
 
 struct xen_domctl_shadow_op {
     uint32_t op;                    /* XEN_DOMCTL_SHADOW_OP_*                 */
@@ -180,6 +199,10 @@ struct xen_domctl_shadow_op {
     uint64_t pages;                 /* size of the bitmap; -> bits written    */
     struct xen_domctl_shadow_op_stats stats; /* ->                            */
 };
+ABI_SIZE(struct xen_domctl_shadow_op, 0x28);
+ABI_OFFSET(struct xen_domctl_shadow_op, dirty_bitmap, 0x10);
+ABI_OFFSET(struct xen_domctl_shadow_op, pages, 0x18);
+ABI_OFFSET(struct xen_domctl_shadow_op, stats, 0x20);
 #define XEN_DOMCTL_SHADOW_OP_OFF             0
 #define XEN_DOMCTL_SHADOW_OP_ENABLE_TEST     1
 #define XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY 2
@@ -197,12 +220,14 @@ struct xen_domctl_shadow_op {
 struct xen_domctl_max_mem {
     uint64_t max_memkb;
 };
+ABI_SIZE(struct xen_domctl_max_mem, 8);
 
 /* get/setvcpucontext */
 struct xen_domctl_vcpucontext {
     uint32_t vcpu;
     guest_va_t ctxt;                /* struct vcpu_guest_context              */
 };
+ABI_SIZE(struct xen_domctl_vcpucontext, 0x10);
 
 struct xen_domctl_getvcpuinfo {
     uint32_t vcpu;
@@ -212,11 +237,16 @@ struct xen_domctl_getvcpuinfo {
     uint64_t cpu_time;              /* -> ns                                  */
     uint32_t cpu;                   /* -> where it runs or last ran           */
 };
+ABI_SIZE(struct xen_domctl_getvcpuinfo, 0x18);
+ABI_OFFSET(struct xen_domctl_getvcpuinfo, online, 4);
+ABI_OFFSET(struct xen_domctl_getvcpuinfo, cpu_time, 8);
+ABI_OFFSET(struct xen_domctl_getvcpuinfo, cpu, 0x10);
 
 /* get/setnodeaffinity */
 struct xen_domctl_nodeaffinity {
     struct xenctl_bitmap nodemap;
 };
+ABI_SIZE(struct xen_domctl_nodeaffinity, 0x10);
 
 /* get/setvcpuaffinity: hard is obeyed, soft preferred; -> set: what is in effect now. */
 struct xen_domctl_vcpuaffinity {
@@ -225,6 +255,7 @@ struct xen_domctl_vcpuaffinity {
     struct xenctl_bitmap cpumap_hard;
     struct xenctl_bitmap cpumap_soft;
 };
+ABI_SIZE(struct xen_domctl_vcpuaffinity, 0x28);
 #define XEN_VCPUAFFINITY_HARD  (1u << 0)
 #define XEN_VCPUAFFINITY_SOFT  (1u << 1)
 #define XEN_VCPUAFFINITY_FORCE (1u << 2) /* undo a SCHEDOP_pin_override     */
@@ -232,6 +263,7 @@ struct xen_domctl_vcpuaffinity {
 struct xen_domctl_max_vcpus {
     uint32_t max;
 };
+ABI_SIZE(struct xen_domctl_max_vcpus, 4);
 
 /* Scheduler numbers, as sched_id. */
 #define XEN_SCHEDULER_CREDIT   5
@@ -244,17 +276,20 @@ struct xen_domctl_sched_credit {
     uint16_t weight;
     uint16_t cap;                   /* per cent of one cpu; 0: none           */
 };
+ABI_SIZE(struct xen_domctl_sched_credit, 4);
 
 struct xen_domctl_sched_credit2 {
     uint16_t weight;
     uint16_t cap;
 };
+ABI_SIZE(struct xen_domctl_sched_credit2, 4);
 
 struct xen_domctl_sched_rtds {
     uint32_t period;                /* us                                     */
     uint32_t budget;                /* us in each period                      */
     uint32_t flags;
 };
+ABI_SIZE(struct xen_domctl_sched_rtds, 0xc);
 #define XEN_DOMCTL_SCHEDRT_extra (1u << 0)
 
 struct xen_domctl_schedparam_vcpu {
@@ -265,6 +300,7 @@ struct xen_domctl_schedparam_vcpu {
     } u;
     uint32_t vcpuid;
 };
+ABI_SIZE(struct xen_domctl_schedparam_vcpu, 0x10);
 
 struct xen_domctl_scheduler_op {
     uint32_t sched_id;              /* XEN_SCHEDULER_*, must be the one in use */
@@ -280,6 +316,8 @@ struct xen_domctl_scheduler_op {
         } v;
     } u;
 };
+ABI_SIZE(struct xen_domctl_scheduler_op, 0x18);
+ABI_OFFSET(struct xen_domctl_scheduler_op, u, 8);
 #define XEN_DOMCTL_SCHEDOP_putinfo     0
 #define XEN_DOMCTL_SCHEDOP_getinfo     1
 #define XEN_DOMCTL_SCHEDOP_putvcpuinfo 2
@@ -288,42 +326,50 @@ struct xen_domctl_scheduler_op {
 struct xen_domctl_setdomainhandle {
     xen_domain_handle_t handle;
 };
+ABI_SIZE(struct xen_domctl_setdomainhandle, 0x10);
 
 struct xen_domctl_setdebugging {
     uint8_t enable;
 };
+ABI_SIZE(struct xen_domctl_setdebugging, 1);
 
 struct xen_domctl_irq_permission {
     uint32_t pirq;
     uint8_t allow_access;
     uint8_t pad[3];
 };
+ABI_SIZE(struct xen_domctl_irq_permission, 8);
 
 struct xen_domctl_iomem_permission {
     uint64_t first_mfn;
     uint64_t nr_mfns;
     uint8_t allow_access;
 };
+ABI_SIZE(struct xen_domctl_iomem_permission, 0x18);
 
 struct xen_domctl_ioport_permission {
     uint32_t first_port;
     uint32_t nr_ports;
     uint8_t allow_access;
 };
+ABI_SIZE(struct xen_domctl_ioport_permission, 0xc);
 
 /* Write hypercall stubs into a page of the guest. */
 struct xen_domctl_hypercall_init {
     uint64_t gmfn;
 };
+ABI_SIZE(struct xen_domctl_hypercall_init, 8);
 
 struct xen_domctl_settimeoffset {
     int64_t time_offset_seconds;
 };
+ABI_SIZE(struct xen_domctl_settimeoffset, 8);
 
 /* get/set_address_size: width of the guest in bits, 64. */
 struct xen_domctl_address_size {
     uint32_t size;
 };
+ABI_SIZE(struct xen_domctl_address_size, 4);
 
 #define XEN_DOMCTL_SENDTRIGGER_NMI   0
 #define XEN_DOMCTL_SENDTRIGGER_RESET 1
@@ -334,6 +380,7 @@ struct xen_domctl_sendtrigger {
     uint32_t trigger;               /* XEN_DOMCTL_SENDTRIGGER_*               */
     uint32_t vcpu;
 };
+ABI_SIZE(struct xen_domctl_sendtrigger, 8);
 
 /* Machine-check banks of a vcpu. */
 struct hvm_vmce_vcpu {
@@ -342,6 +389,7 @@ struct hvm_vmce_vcpu {
     uint64_t mci_ctl2_bank1;
     uint64_t mcg_ext_ctl;
 };
+ABI_SIZE(struct hvm_vmce_vcpu, 0x20);
 
 /* get/set_ext_vcpucontext: what vcpu_guest_context has no room for. */
 struct xen_domctl_ext_vcpucontext {
@@ -358,6 +406,10 @@ struct xen_domctl_ext_vcpucontext {
         struct hvm_vmce_vcpu vmce;
     };
 };
+ABI_SIZE(struct xen_domctl_ext_vcpucontext, 0x40);
+ABI_OFFSET(struct xen_domctl_ext_vcpucontext, syscall32_callback_cs, 0x18);
+ABI_OFFSET(struct xen_domctl_ext_vcpucontext, mcg_cap, 0x20);
+ABI_OFFSET(struct xen_domctl_ext_vcpucontext, vmce, 0x20);
 
 /* get/set_cpu_policy: what CPUID and the feature MSRs shall tell the domain. */
 struct xen_domctl_cpu_policy {
@@ -367,11 +419,16 @@ struct xen_domctl_cpu_policy {
     guest_va_t msrs;                /* xen_msr_entry[]                        */
     uint32_t err_leaf, err_subleaf, err_msr; /* -> set: what was refused      */
 };
+ABI_SIZE(struct xen_domctl_cpu_policy, 0x28);
+ABI_OFFSET(struct xen_domctl_cpu_policy, leaves, 8);
+ABI_OFFSET(struct xen_domctl_cpu_policy, msrs, 0x10);
+ABI_OFFSET(struct xen_domctl_cpu_policy, err_leaf, 0x18);
 #define XEN_CPUID_INPUT_UNUSED 0xffffffff
 
 struct xen_domctl_subscribe {
     uint32_t port;                  /* notified when the domain suspends      */
 };
+ABI_SIZE(struct xen_domctl_subscribe, 4);
 
 /* get/settscinfo */
 struct xen_domctl_tsc_info {
@@ -381,10 +438,12 @@ struct xen_domctl_tsc_info {
     uint32_t pad;
     uint64_t elapsed_nsec;
 };
+ABI_SIZE(struct xen_domctl_tsc_info, 0x18);
 
 struct xen_domctl_set_virq_handler {
     uint32_t virq;
 };
+ABI_SIZE(struct xen_domctl_set_virq_handler, 4);
 
 /* get/setvcpuextstate: the XSAVE area. */
 struct xen_domctl_vcpuextstate {
@@ -393,12 +452,17 @@ struct xen_domctl_vcpuextstate {
     uint64_t size;                  /* of buffer; -> needed if it is NULL     */
     guest_va_t buffer;              /* {xcr0, xcr0_accum, area}               */
 };
+ABI_SIZE(struct xen_domctl_vcpuextstate, 0x20);
+ABI_OFFSET(struct xen_domctl_vcpuextstate, xfeature_mask, 8);
+ABI_OFFSET(struct xen_domctl_vcpuextstate, size, 0x10);
+ABI_OFFSET(struct xen_domctl_vcpuextstate, buffer, 0x18);
 
 struct xen_domctl_vcpu_msr {
     uint32_t index;
     uint32_t reserved;
     uint64_t value;
 };
+ABI_SIZE(struct xen_domctl_vcpu_msr, 0x10);
 
 /* get/set_vcpu_msrs */
 struct xen_domctl_vcpu_msrs {
@@ -406,10 +470,12 @@ struct xen_domctl_vcpu_msrs {
     uint32_t msr_count;             /* of msrs; -> written, or needed if NULL */
     guest_va_t msrs;                /* xen_domctl_vcpu_msr[]                  */
 };
+ABI_SIZE(struct xen_domctl_vcpu_msrs, 0x10);
 
 struct xen_domctl_paging_mempool {
     uint64_t size;                  /* bytes                                  */
 };
+ABI_SIZE(struct xen_domctl_paging_mempool, 8);
 
 struct xen_domctl {
     uint32_t cmd;                   /* XEN_DOMCTL_*                           */
@@ -448,5 +514,8 @@ struct xen_domctl {
         uint8_t pad[128];
     } u;
 };
+ABI_SIZE(struct xen_domctl, 0x90);
+ABI_OFFSET(struct xen_domctl, domain, 8);
+ABI_OFFSET(struct xen_domctl, u, 0x10);
 
 #endif

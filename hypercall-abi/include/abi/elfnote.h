@@ -1,7 +1,7 @@
+/* Types of the ELF notes named "Xen" with which a kernel describes itself to its loader. */
 #ifndef ABI_ELFNOTE_H
 #define ABI_ELFNOTE_H
 
-/* Types of the ELF notes named "Xen" with which a kernel describes itself to its loader. */
 #define XEN_ELFNOTE_INFO               0
 #define XEN_ELFNOTE_ENTRY              1  /* initial RIP                          */
 #define XEN_ELFNOTE_HYPERCALL_PAGE     2  /* page to fill with call stubs         */

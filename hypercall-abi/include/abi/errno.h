@@ -1,10 +1,10 @@
-#ifndef ABI_ERRNO_H
-#define ABI_ERRNO_H
-
 /*
  * Error numbers as hypercalls return them, negated, in RAX. They equal Linux's on x86, but they
  * are part of this ABI and do not follow any libc; each is guarded so <errno.h> may come first.
  */
+#ifndef ABI_ERRNO_H
+#define ABI_ERRNO_H
+
 #ifndef EPERM
 #define EPERM           1
 #endif

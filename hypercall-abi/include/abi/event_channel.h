@@ -1,3 +1,4 @@
+/* Event channels: the interrupts of a virtual machine. */
 #ifndef ABI_EVENT_CHANNEL_H
 #define ABI_EVENT_CHANNEL_H
 
@@ -26,6 +27,7 @@ struct evtchn_alloc_unbound {
     domid_t dom, remote_dom;
     evtchn_port_t port;             /* ->                                     */
 };
+ABI_SIZE(struct evtchn_alloc_unbound, 8);
 
 /* Connect a new local port to an unbound port of another domain. */
 struct evtchn_bind_interdomain {
@@ -33,6 +35,9 @@ struct evtchn_bind_interdomain {
     evtchn_port_t remote_port;
     evtchn_port_t local_port;       /* ->                                     */
 };
+ABI_SIZE(struct evtchn_bind_interdomain, 0xc);
+ABI_OFFSET(struct evtchn_bind_interdomain, remote_port, 4);
+ABI_OFFSET(struct evtchn_bind_interdomain, local_port, 8);
 
 /* One port per VIRQ_*, and per vcpu for the per-vcpu ones. */
 struct evtchn_bind_virq {
@@ -40,6 +45,7 @@ struct evtchn_bind_virq {
     uint32_t vcpu;
     evtchn_port_t port;             /* ->                                     */
 };
+ABI_SIZE(struct evtchn_bind_virq, 0xc);
 
 /* Receive a physical interrupt. */
 struct evtchn_bind_pirq {
@@ -47,21 +53,25 @@ struct evtchn_bind_pirq {
     uint32_t flags;                 /* BIND_PIRQ__*                           */
     evtchn_port_t port;             /* ->                                     */
 };
+ABI_SIZE(struct evtchn_bind_pirq, 0xc);
 #define BIND_PIRQ__WILL_SHARE 1
 
 struct evtchn_bind_ipi {
     uint32_t vcpu;
     evtchn_port_t port;             /* ->                                     */
 };
+ABI_SIZE(struct evtchn_bind_ipi, 8);
 
 /* Closing the local end leaves the remote end unbound, reserved for us. */
 struct evtchn_close {
     evtchn_port_t port;
 };
+ABI_SIZE(struct evtchn_close, 4);
 
 struct evtchn_send {
     evtchn_port_t port;
 };
+ABI_SIZE(struct evtchn_send, 4);
 
 struct evtchn_status {
     domid_t dom;                    /* DOMID_SELF, or a domain one controls   */
@@ -80,6 +90,10 @@ struct evtchn_status {
         uint32_t virq;
     } u;                            /* -> by status                           */
 };
+ABI_SIZE(struct evtchn_status, 0x18);
+ABI_OFFSET(struct evtchn_status, status, 8);
+ABI_OFFSET(struct evtchn_status, vcpu, 0xc);
+ABI_OFFSET(struct evtchn_status, u, 0x10);
 #define EVTCHNSTAT_closed      0
 #define EVTCHNSTAT_unbound     1
 #define EVTCHNSTAT_interdomain 2
@@ -92,16 +106,19 @@ struct evtchn_bind_vcpu {
     evtchn_port_t port;
     uint32_t vcpu;
 };
+ABI_SIZE(struct evtchn_bind_vcpu, 8);
 
 /* Clear the mask, and deliver if the port is pending. */
 struct evtchn_unmask {
     evtchn_port_t port;
 };
+ABI_SIZE(struct evtchn_unmask, 4);
 
 /* Close every port, and leave the FIFO ABI. */
 struct evtchn_reset {
     domid_t dom;
 };
+ABI_SIZE(struct evtchn_reset, 2);
 
 /* FIFO ABI: give the vcpu's control block. */
 struct evtchn_init_control {
@@ -111,16 +128,20 @@ struct evtchn_init_control {
     uint8_t link_bits;              /* -> EVTCHN_FIFO_LINK_BITS               */
     uint8_t _pad[7];
 };
+ABI_SIZE(struct evtchn_init_control, 0x18);
+ABI_OFFSET(struct evtchn_init_control, link_bits, 0x10);
 
 /* FIFO ABI: give one more page of event words. */
 struct evtchn_expand_array {
     uint64_t array_gfn;
 };
+ABI_SIZE(struct evtchn_expand_array, 8);
 
 struct evtchn_set_priority {
     evtchn_port_t port;
     uint32_t priority;              /* 0 highest .. 15 lowest                 */
 };
+ABI_SIZE(struct evtchn_set_priority, 8);
 
 /* Two-level ABI: bits of shared_info.evtchn_pending. */
 #define EVTCHN_2L_NR_CHANNELS (64 * 64)
@@ -144,5 +165,6 @@ struct evtchn_fifo_control_block {
     uint32_t _rsvd;
     event_word_t head[EVTCHN_FIFO_MAX_QUEUES]; /* first port of each queue     */
 };
+ABI_SIZE(struct evtchn_fifo_control_block, 0x48);
 
 #endif

@@ -1,7 +1,7 @@
+/* Bits of XENVER_get_features submap 0, and of the ELF notes that name features. */
 #ifndef ABI_FEATURES_H
 #define ABI_FEATURES_H
 
-/* Bits of XENVER_get_features submap 0, and of the ELF notes that name features. */
 #define XENFEAT_writable_page_tables       0  /* guest may write PTEs of live tables freely  */
 #define XENFEAT_writable_descriptor_tables 1
 #define XENFEAT_auto_translated_physmap    2

@@ -1,12 +1,12 @@
+/*
+ * Grant tables: a domain lets another use one of its frames. The granter writes an entry of a
+ * table it shares with the hypervisor; the grantee names that entry by its index, the reference.
+ */
 #ifndef ABI_GRANT_TABLE_H
 #define ABI_GRANT_TABLE_H
 
 #include <abi/xen.h>
 
-/*
- * Grant tables: a domain lets another use one of its frames. The granter writes an entry of a
- * table it shares with the hypervisor; the grantee names that entry by its index, the reference.
- */
 typedef uint32_t grant_ref_t;
 typedef uint32_t grant_handle_t;    /* one established mapping, local to the grantee */
 typedef uint16_t grant_status_t;    /* version 2: GTF_reading, GTF_writing           */
@@ -16,11 +16,13 @@ struct grant_entry_v1 {
     domid_t domid;                  /* who may use it                         */
     uint32_t frame;
 };
+ABI_SIZE(struct grant_entry_v1, 8);
 
 struct grant_entry_header {
     uint16_t flags;
     domid_t domid;
 };
+ABI_SIZE(struct grant_entry_header, 4);
 
 union grant_entry_v2 {
     struct grant_entry_header hdr;
@@ -43,6 +45,7 @@ union grant_entry_v2 {
     } transitive;
     uint32_t __spacer[4];
 };
+ABI_SIZE(union grant_entry_v2, 0x10);
 
 /* References the toolstack fills before the domain runs. */
 #define GNTTAB_NR_RESERVED_ENTRIES 8
@@ -100,6 +103,12 @@ struct gnttab_map_grant_ref {
     grant_handle_t handle;          /* ->                                     */
     uint64_t dev_bus_addr;          /* -> machine address of the frame        */
 };
+ABI_SIZE(struct gnttab_map_grant_ref, 0x20);
+ABI_OFFSET(struct gnttab_map_grant_ref, ref, 0xc);
+ABI_OFFSET(struct gnttab_map_grant_ref, dom, 0x10);
+ABI_OFFSET(struct gnttab_map_grant_ref, status, 0x12);
+ABI_OFFSET(struct gnttab_map_grant_ref, handle, 0x14);
+ABI_OFFSET(struct gnttab_map_grant_ref, dev_bus_addr, 0x18);
 
 struct gnttab_unmap_grant_ref {
     uint64_t host_addr;             /* as given to map, or 0                  */
@@ -107,6 +116,9 @@ struct gnttab_unmap_grant_ref {
     grant_handle_t handle;
     int16_t status;                 /* ->                                     */
 };
+ABI_SIZE(struct gnttab_unmap_grant_ref, 0x18);
+ABI_OFFSET(struct gnttab_unmap_grant_ref, handle, 0x10);
+ABI_OFFSET(struct gnttab_unmap_grant_ref, status, 0x14);
 
 /* Make the table at least nr_frames long, and list its frames. */
 struct gnttab_setup_table {
@@ -115,11 +127,15 @@ struct gnttab_setup_table {
     int16_t status;                 /* ->                                     */
     guest_va_t frame_list;          /* xen_pfn_t[nr_frames]                   */
 };
+ABI_SIZE(struct gnttab_setup_table, 0x18);
+ABI_OFFSET(struct gnttab_setup_table, status, 8);
+ABI_OFFSET(struct gnttab_setup_table, frame_list, 0x10);
 
 struct gnttab_dump_table {
     domid_t dom;
     int16_t status;                 /* ->                                     */
 };
+ABI_SIZE(struct gnttab_dump_table, 4);
 
 /* Give a frame away to a domain that has an accept_transfer entry for us. */
 struct gnttab_transfer {
@@ -128,6 +144,7 @@ struct gnttab_transfer {
     grant_ref_t ref;
     int16_t status;                 /* ->                                     */
 };
+ABI_SIZE(struct gnttab_transfer, 0x18);
 
 /* Copy bytes between two frames; each end is a grant or a frame of the domain itself. */
 struct gnttab_copy {
@@ -143,6 +160,11 @@ struct gnttab_copy {
     uint16_t flags;                 /* GNTCOPY_*: which ends are grants       */
     int16_t status;                 /* ->                                     */
 };
+ABI_SIZE(struct gnttab_copy, 0x28);
+ABI_OFFSET(struct gnttab_copy, dest, 0x10);
+ABI_OFFSET(struct gnttab_copy, len, 0x20);
+ABI_OFFSET(struct gnttab_copy, flags, 0x22);
+ABI_OFFSET(struct gnttab_copy, status, 0x24);
 #define _GNTCOPY_source_gref 0
 #define GNTCOPY_source_gref  (1 << _GNTCOPY_source_gref)
 #define _GNTCOPY_dest_gref   1
@@ -154,6 +176,9 @@ struct gnttab_query_size {
     uint32_t max_nr_frames;         /* ->                                     */
     int16_t status;                 /* ->                                     */
 };
+ABI_SIZE(struct gnttab_query_size, 0x10);
+ABI_OFFSET(struct gnttab_query_size, max_nr_frames, 8);
+ABI_OFFSET(struct gnttab_query_size, status, 0xc);
 
 /* Unmap, and move the mapping found at new_addr to host_addr in the same step. */
 struct gnttab_unmap_and_replace {
@@ -162,10 +187,12 @@ struct gnttab_unmap_and_replace {
     grant_handle_t handle;
     int16_t status;                 /* ->                                     */
 };
+ABI_SIZE(struct gnttab_unmap_and_replace, 0x18);
 
 struct gnttab_set_version {
     uint32_t version;               /* 1 or 2; -> the one in force            */
 };
+ABI_SIZE(struct gnttab_set_version, 4);
 
 /* Version 2: list the frames that hold the grant_status_t array. */
 struct gnttab_get_status_frames {
@@ -174,18 +201,21 @@ struct gnttab_get_status_frames {
     int16_t status;                 /* ->                                     */
     guest_va_t frame_list;          /* uint64_t[nr_frames]                    */
 };
+ABI_SIZE(struct gnttab_get_status_frames, 0x10);
 
 struct gnttab_get_version {
     domid_t dom;
     uint16_t pad;
     uint32_t version;               /* ->                                     */
 };
+ABI_SIZE(struct gnttab_get_version, 8);
 
 struct gnttab_swap_grant_ref {
     grant_ref_t ref_a;
     grant_ref_t ref_b;
     int16_t status;                 /* ->                                     */
 };
+ABI_SIZE(struct gnttab_swap_grant_ref, 0xc);
 
 struct gnttab_cache_flush {
     union {
@@ -196,6 +226,7 @@ struct gnttab_cache_flush {
     uint16_t length;
     uint32_t op;                    /* GNTTAB_CACHE_*                         */
 };
+ABI_SIZE(struct gnttab_cache_flush, 0x10);
 #define GNTTAB_CACHE_CLEAN       (1u << 0)
 #define GNTTAB_CACHE_INVAL       (1u << 1)
 #define GNTTAB_CACHE_SOURCE_GREF (1u << 31)

@@ -1,3 +1,4 @@
+/* Guest addresses in hypercall arguments, and the checks that keep layouts honest. */
 #ifndef ABI_GUEST_H
 #define ABI_GUEST_H
 

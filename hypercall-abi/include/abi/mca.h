@@ -1,9 +1,10 @@
+/* Machine-check records. */
 #ifndef ABI_MCA_H
 #define ABI_MCA_H
 
 #include <abi/xen.h>
 
-/* mca(struct xen_mc): machine-check records for dom0. "->" marks results. */
+/* mca(struct xen_mc), for dom0. "->" marks results. */
 #define __HYPERVISOR_mca          __HYPERVISOR_arch_0
 #define VIRQ_MCA                  VIRQ_ARCH_0
 #define XEN_MCA_INTERFACE_VERSION 0x01ecc003
@@ -30,17 +31,20 @@ struct xen_mc_fetch {
     uint64_t fetch_id;              /* -> to acknowledge with                 */
     guest_va_t data;                /* -> the record                          */
 };
+ABI_SIZE(struct xen_mc_fetch, 0x18);
 
 struct xen_mc_physcpuinfo {
     uint32_t ncpus;                 /* room; -> cpus                          */
     uint32_t _pad0;
     guest_va_t info;                /* -> mcinfo_logical_cpu[ncpus], or NULL to count */
 };
+ABI_SIZE(struct xen_mc_physcpuinfo, 0x10);
 
 struct mcinfo_msr {
     uint64_t reg;
     uint64_t value;
 };
+ABI_SIZE(struct mcinfo_msr, 0x10);
 
 #define MC_NCAPS           7
 #define __MC_MSR_ARRAYSIZE 8
@@ -67,6 +71,10 @@ struct mcinfo_logical_cpu {
     int32_t mc_nmsrvals;            /* valid entries of mc_msrvalues          */
     struct mcinfo_msr mc_msrvalues[__MC_MSR_ARRAYSIZE];
 };
+ABI_SIZE(struct mcinfo_logical_cpu, 0x130);
+ABI_OFFSET(struct mcinfo_logical_cpu, mc_vendorid, 0x34);
+ABI_OFFSET(struct mcinfo_logical_cpu, mc_cpu_caps, 0x84);
+ABI_OFFSET(struct mcinfo_logical_cpu, mc_msrvalues, 0xb0);
 
 #define MC_MSRINJ_MAXMSRS 8
 struct xen_mc_msrinject {
@@ -77,6 +85,7 @@ struct xen_mc_msrinject {
     uint16_t _pad0;
     struct mcinfo_msr mcinj_msr[MC_MSRINJ_MAXMSRS];
 };
+ABI_SIZE(struct xen_mc_msrinject, 0x90);
 
 struct xen_mc {
     uint32_t cmd;                   /* XEN_MC_*                               */
@@ -87,5 +96,7 @@ struct xen_mc {
         struct xen_mc_msrinject mc_msrinject;
     } u;
 };
+ABI_SIZE(struct xen_mc, 0x98);
+ABI_OFFSET(struct xen_mc, u, 8);
 
 #endif

@@ -1,3 +1,4 @@
+/* Memory reservations, memory maps and the machine-to-physical table. */
 #ifndef ABI_MEMORY_H
 #define ABI_MEMORY_H
 
@@ -51,6 +52,11 @@ struct xen_memory_reservation {
     uint32_t mem_flags;             /* XENMEMF_*                              */
     domid_t domid;
 };
+ABI_SIZE(struct xen_memory_reservation, 0x20);
+ABI_OFFSET(struct xen_memory_reservation, nr_extents, 8);
+ABI_OFFSET(struct xen_memory_reservation, extent_order, 0x10);
+ABI_OFFSET(struct xen_memory_reservation, mem_flags, 0x14);
+ABI_OFFSET(struct xen_memory_reservation, domid, 0x18);
 
 /* Trade frames for others of the same total size, say one contiguous extent for many pages. */
 struct xen_memory_exchange {
@@ -58,10 +64,14 @@ struct xen_memory_exchange {
     struct xen_memory_reservation out;
     xen_ulong_t nr_exchanged;       /* 0 in; -> extents of in that are gone   */
 };
+ABI_SIZE(struct xen_memory_exchange, 0x48);
+ABI_OFFSET(struct xen_memory_exchange, out, 0x20);
+ABI_OFFSET(struct xen_memory_exchange, nr_exchanged, 0x40);
 
 struct xen_memory_domain {
     domid_t domid;
 };
+ABI_SIZE(struct xen_memory_domain, 2);
 
 /* Frames that hold the M2P, one per 2 MiB of it. */
 struct xen_machphys_mfn_list {
@@ -69,12 +79,16 @@ struct xen_machphys_mfn_list {
     guest_va_t extent_start;        /* -> xen_pfn_t[nr_extents]               */
     uint32_t nr_extents;            /* ->                                     */
 };
+ABI_SIZE(struct xen_machphys_mfn_list, 0x18);
+ABI_OFFSET(struct xen_machphys_mfn_list, extent_start, 8);
+ABI_OFFSET(struct xen_machphys_mfn_list, nr_extents, 0x10);
 
 /* Where the M2P is mapped in every address space. */
 struct xen_machphys_mapping {
     xen_ulong_t v_start, v_end;     /* ->                                     */
     xen_ulong_t max_mfn;            /* -> last entry that can be read         */
 };
+ABI_SIZE(struct xen_machphys_mapping, 0x18);
 
 /* Place something at a pfn of an auto-translated guest; PV guests have no use for it. */
 struct xen_add_to_physmap {
@@ -84,6 +98,10 @@ struct xen_add_to_physmap {
     xen_ulong_t idx;
     xen_pfn_t gpfn;
 };
+ABI_SIZE(struct xen_add_to_physmap, 0x18);
+ABI_OFFSET(struct xen_add_to_physmap, space, 4);
+ABI_OFFSET(struct xen_add_to_physmap, idx, 8);
+ABI_OFFSET(struct xen_add_to_physmap, gpfn, 0x10);
 #define XENMAPSPACE_shared_info  0
 #define XENMAPSPACE_grant_table  1
 #define XENMAPSPACE_gmfn         2
@@ -96,17 +114,22 @@ struct xen_remove_from_physmap {
     domid_t domid;
     xen_pfn_t gpfn;
 };
+ABI_SIZE(struct xen_remove_from_physmap, 0x10);
 
 /* E820 entries as the firmware gives them: 20 bytes, packed {base, length, type}. */
 struct xen_memory_map {
     uint32_t nr_entries;            /* room; -> entries written               */
     guest_va_t buffer;
 };
+ABI_SIZE(struct xen_memory_map, 0x10);
+ABI_OFFSET(struct xen_memory_map, buffer, 8);
 
 struct xen_foreign_memory_map {
     domid_t domid;
     struct xen_memory_map map;
 };
+ABI_SIZE(struct xen_foreign_memory_map, 0x18);
+ABI_OFFSET(struct xen_foreign_memory_map, map, 8);
 
 /* Obtain frames that belong to a domain but are not in its memory. */
 struct xen_mem_acquire_resource {
@@ -118,6 +141,11 @@ struct xen_mem_acquire_resource {
     uint64_t frame;                 /* first frame wanted                     */
     guest_va_t frame_list;          /* -> xen_pfn_t[nr_frames]                */
 };
+ABI_SIZE(struct xen_mem_acquire_resource, 0x20);
+ABI_OFFSET(struct xen_mem_acquire_resource, id, 4);
+ABI_OFFSET(struct xen_mem_acquire_resource, nr_frames, 8);
+ABI_OFFSET(struct xen_mem_acquire_resource, frame, 0x10);
+ABI_OFFSET(struct xen_mem_acquire_resource, frame_list, 0x18);
 #define XENMEM_resource_ioreq_server 0
 #define XENMEM_resource_grant_table  1
 #define XENMEM_resource_vmtrace_buf  2

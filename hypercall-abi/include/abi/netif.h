@@ -1,13 +1,13 @@
+/*
+ * Network device: one ring for each direction, seen from the frontend. A packet takes one or
+ * more slots, all but the last with more_data; extra_info slots follow the first.
+ */
 #ifndef ABI_NETIF_H
 #define ABI_NETIF_H
 
 #include <abi/grant_table.h>
 #include <abi/ring.h>
 
-/*
- * Network device: one ring for each direction, seen from the frontend. A packet takes one or
- * more slots, all but the last with more_data; extra_info slots follow the first.
- */
 #define XEN_NETIF_NR_SLOTS_MIN 18   /* slots of a packet every backend accepts */
 #define XEN_NETIF_MAX_TX_SIZE  0xffff
 
@@ -18,6 +18,9 @@ struct netif_tx_request {
     uint16_t id;                    /* echoed in the response                 */
     uint16_t size;                  /* first slot: of the whole packet        */
 };
+ABI_SIZE(struct netif_tx_request, 0xc);
+ABI_OFFSET(struct netif_tx_request, offset, 4);
+ABI_OFFSET(struct netif_tx_request, size, 0xa);
 #define _NETTXF_csum_blank     0    /* checksum is still to be computed       */
 #define NETTXF_csum_blank      (1u << _NETTXF_csum_blank)
 #define _NETTXF_data_validated 1    /* checksum is known to be right          */
@@ -49,6 +52,7 @@ struct netif_extra_info {
         uint16_t pad[3];
     } u;
 };
+ABI_SIZE(struct netif_extra_info, 8);
 #define XEN_NETIF_EXTRA_TYPE_NONE      0
 #define XEN_NETIF_EXTRA_TYPE_GSO       1
 #define XEN_NETIF_EXTRA_TYPE_MCAST_ADD 2
@@ -65,6 +69,7 @@ struct netif_tx_response {
     uint16_t id;
     int16_t status;                 /* NETIF_RSP_*                            */
 };
+ABI_SIZE(struct netif_tx_response, 4);
 
 /* An empty page for the backend to copy into. */
 struct netif_rx_request {
@@ -72,6 +77,8 @@ struct netif_rx_request {
     uint16_t pad;
     grant_ref_t gref;
 };
+ABI_SIZE(struct netif_rx_request, 8);
+ABI_OFFSET(struct netif_rx_request, gref, 4);
 
 struct netif_rx_response {
     uint16_t id;
@@ -79,6 +86,8 @@ struct netif_rx_response {
     uint16_t flags;                 /* NETRXF_*                               */
     int16_t status;                 /* bytes, or NETIF_RSP_*                  */
 };
+ABI_SIZE(struct netif_rx_response, 8);
+ABI_OFFSET(struct netif_rx_response, status, 6);
 #define _NETRXF_data_validated 0
 #define NETRXF_data_validated  (1u << _NETRXF_data_validated)
 #define _NETRXF_csum_blank     1
@@ -91,7 +100,9 @@ struct netif_rx_response {
 #define NETRXF_gso_prefix      (1u << _NETRXF_gso_prefix)
 
 DEFINE_RING_TYPES(netif_tx, struct netif_tx_request, struct netif_tx_response);
+ABI_SIZE(union netif_tx_sring_entry, 0xc);
 DEFINE_RING_TYPES(netif_rx, struct netif_rx_request, struct netif_rx_response);
+ABI_SIZE(union netif_rx_sring_entry, 8);
 
 #define NETIF_RSP_OKAY    0
 #define NETIF_RSP_NULL    1         /* slot belongs to the packet before it   */

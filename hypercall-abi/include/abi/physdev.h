@@ -1,9 +1,10 @@
+/* Interrupts, I/O ports and PCI devices of the machine, mostly for dom0. */
 #ifndef ABI_PHYSDEV_H
 #define ABI_PHYSDEV_H
 
 #include <abi/xen.h>
 
-/* physdev_op(cmd, arg): interrupts, ports and PCI, mostly for dom0. "->" marks results. */
+/* physdev_op(cmd, arg). "->" marks results. */
 #define PHYSDEVOP_irq_status_query  5
 #define PHYSDEVOP_set_iopl          6
 #define PHYSDEVOP_set_iobitmap      7
@@ -16,7 +17,7 @@
 #define PHYSDEVOP_unmap_pirq        14
 #define PHYSDEVOP_manage_pci_add    15 /* physdev_manage_pci                   */
 #define PHYSDEVOP_manage_pci_remove 16 /* physdev_manage_pci                   */
-#define PHYSDEVOP_pirq_eoi_gmfn_v1  17 /* physdev_pirq_eoi_gmfn                */
+#define PHYSDEVOP_pirq_eoi_gmfn_v1  17 /* physdev_pirq_eoi_gmfn; eoi then unmasks the port */
 #define PHYSDEVOP_restore_msi       19
 #define PHYSDEVOP_manage_pci_add_ext 20
 #define PHYSDEVOP_setup_gsi         21
@@ -25,7 +26,7 @@
 #define PHYSDEVOP_pci_device_add    25
 #define PHYSDEVOP_pci_device_remove 26 /* physdev_pci_device                   */
 #define PHYSDEVOP_restore_msi_ext   27 /* physdev_pci_device                   */
-#define PHYSDEVOP_pirq_eoi_gmfn_v2  28 /* physdev_pirq_eoi_gmfn; unmasks as well */
+#define PHYSDEVOP_pirq_eoi_gmfn_v2  28 /* physdev_pirq_eoi_gmfn                */
 #define PHYSDEVOP_dbgp_op           29
 #define PHYSDEVOP_prepare_msix      30 /* physdev_pci_device                   */
 #define PHYSDEVOP_release_msix      31 /* physdev_pci_device                   */
@@ -34,6 +35,7 @@ struct physdev_irq_status_query {
     uint32_t irq;
     uint32_t flags;                 /* -> XENIRQSTAT_*                        */
 };
+ABI_SIZE(struct physdev_irq_status_query, 8);
 #define _XENIRQSTAT_needs_eoi 0
 #define XENIRQSTAT_needs_eoi  (1u << _XENIRQSTAT_needs_eoi)
 #define _XENIRQSTAT_shared    1
@@ -42,28 +44,35 @@ struct physdev_irq_status_query {
 struct physdev_set_iopl {
     uint32_t iopl;                  /* of this vcpu; 1 lets the kernel do port I/O */
 };
+ABI_SIZE(struct physdev_set_iopl, 4);
 
 struct physdev_set_iobitmap {
     guest_va_t bitmap;              /* bit per port, clear: allowed to user mode */
     uint32_t nr_ports;
 };
+ABI_SIZE(struct physdev_set_iobitmap, 0x10);
 
 /* One register of an I/O APIC. */
 struct physdev_apic {
     uint64_t apic_physbase;
     uint32_t reg;
-    uint32_t value;                 /* ->                                     */
+    uint32_t value;                 /* read: ->                               */
 };
+ABI_SIZE(struct physdev_apic, 0x10);
+ABI_OFFSET(struct physdev_apic, reg, 8);
+ABI_OFFSET(struct physdev_apic, value, 0xc);
 
 struct physdev_irq {
     uint32_t irq;
     uint32_t vector;                /* ->                                     */
 };
+ABI_SIZE(struct physdev_irq, 8);
 
 /* The guest has handled a level-triggered interrupt. */
 struct physdev_eoi {
     uint32_t irq;
 };
+ABI_SIZE(struct physdev_eoi, 4);
 
 /* Give a physical interrupt a number in the domain. */
 struct physdev_map_pirq {
@@ -76,6 +85,12 @@ struct physdev_map_pirq {
     int32_t entry_nr;               /* MSI-X entry; MULTI_MSI: count          */
     uint64_t table_base;            /* of the MSI-X table; 0: plain MSI       */
 };
+ABI_SIZE(struct physdev_map_pirq, 0x28);
+ABI_OFFSET(struct physdev_map_pirq, type, 4);
+ABI_OFFSET(struct physdev_map_pirq, index, 8);
+ABI_OFFSET(struct physdev_map_pirq, pirq, 0xc);
+ABI_OFFSET(struct physdev_map_pirq, entry_nr, 0x18);
+ABI_OFFSET(struct physdev_map_pirq, table_base, 0x20);
 #define MAP_PIRQ_TYPE_MSI       0
 #define MAP_PIRQ_TYPE_GSI       1
 #define MAP_PIRQ_TYPE_UNKNOWN   2
@@ -86,21 +101,25 @@ struct physdev_unmap_pirq {
     domid_t domid;
     int32_t pirq;
 };
+ABI_SIZE(struct physdev_unmap_pirq, 8);
 
 struct physdev_manage_pci {
     uint8_t bus;
     uint8_t devfn;
 };
+ABI_SIZE(struct physdev_manage_pci, 2);
 
 /* A page with one bit per pirq that wants an EOI. */
 struct physdev_pirq_eoi_gmfn {
     xen_pfn_t gmfn;
 };
+ABI_SIZE(struct physdev_pirq_eoi_gmfn, 8);
 
 struct physdev_restore_msi {
     uint8_t bus;
     uint8_t devfn;
 };
+ABI_SIZE(struct physdev_restore_msi, 2);
 
 struct physdev_manage_pci_ext {
     uint8_t bus;
@@ -112,17 +131,20 @@ struct physdev_manage_pci_ext {
         uint8_t devfn;
     } physfn;
 };
+ABI_SIZE(struct physdev_manage_pci_ext, 0x10);
 
 struct physdev_setup_gsi {
     int32_t gsi;
     uint8_t triggering;             /* 0 edge, 1 level                        */
     uint8_t polarity;               /* 0 active high, 1 active low            */
 };
+ABI_SIZE(struct physdev_setup_gsi, 8);
 
 struct physdev_get_free_pirq {
     int32_t type;                   /* MAP_PIRQ_TYPE_*                        */
     uint32_t pirq;                  /* ->                                     */
 };
+ABI_SIZE(struct physdev_get_free_pirq, 8);
 
 /* May this memory-mapped configuration window be used? dom0 has asked ACPI. */
 struct physdev_pci_mmcfg_reserved {
@@ -132,6 +154,9 @@ struct physdev_pci_mmcfg_reserved {
     uint8_t end_bus;
     uint32_t flags;                 /* XEN_PCI_MMCFG_RESERVED                 */
 };
+ABI_SIZE(struct physdev_pci_mmcfg_reserved, 0x10);
+ABI_OFFSET(struct physdev_pci_mmcfg_reserved, start_bus, 0xa);
+ABI_OFFSET(struct physdev_pci_mmcfg_reserved, flags, 0xc);
 #define XEN_PCI_MMCFG_RESERVED 0x1
 
 struct physdev_pci_device_add {
@@ -145,6 +170,10 @@ struct physdev_pci_device_add {
     } physfn;                       /* with XEN_PCI_DEV_VIRTFN                */
     uint32_t optarr[];              /* [0] proximity domain, with XEN_PCI_DEV_PXM */
 };
+ABI_SIZE(struct physdev_pci_device_add, 0xc);
+ABI_OFFSET(struct physdev_pci_device_add, flags, 4);
+ABI_OFFSET(struct physdev_pci_device_add, physfn, 8);
+ABI_OFFSET(struct physdev_pci_device_add, optarr, 0xc);
 #define XEN_PCI_DEV_EXTFN  0x1
 #define XEN_PCI_DEV_VIRTFN 0x2
 #define XEN_PCI_DEV_PXM    0x4
@@ -154,6 +183,7 @@ struct physdev_pci_device {
     uint8_t bus;
     uint8_t devfn;
 };
+ABI_SIZE(struct physdev_pci_device, 4);
 
 /* The USB debug port is about to be reset, or has been. */
 struct physdev_dbgp_op {
@@ -163,6 +193,7 @@ struct physdev_dbgp_op {
         struct physdev_pci_device pci;
     } u;
 };
+ABI_SIZE(struct physdev_dbgp_op, 6);
 #define PHYSDEVOP_DBGP_RESET_PREPARE 1
 #define PHYSDEVOP_DBGP_RESET_DONE    2
 #define PHYSDEVOP_DBGP_BUS_UNKNOWN   0

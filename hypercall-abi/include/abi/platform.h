@@ -1,9 +1,10 @@
+/* What dom0 does with the machine: clock, sleep, processors, firmware data. */
 #ifndef ABI_PLATFORM_H
 #define ABI_PLATFORM_H
 
 #include <abi/xen.h>
 
-/* platform_op(struct xen_platform_op): dom0 runs the machine. "->" marks results. */
+/* platform_op(struct xen_platform_op). "->" marks results. */
 #define XENPF_INTERFACE_VERSION 0x03000001
 
 #define XENPF_settime32          17
@@ -36,6 +37,7 @@ struct xenpf_settime32 {
     uint32_t nsecs;
     uint64_t system_time;
 };
+ABI_SIZE(struct xenpf_settime32, 0x10);
 
 struct xenpf_settime64 {
     uint64_t secs;
@@ -43,6 +45,7 @@ struct xenpf_settime64 {
     uint32_t mbz;                   /* must be 0                              */
     uint64_t system_time;
 };
+ABI_SIZE(struct xenpf_settime64, 0x18);
 
 /* Memory type ranges (MTRRs). */
 struct xenpf_add_memtype {
@@ -52,11 +55,13 @@ struct xenpf_add_memtype {
     uint32_t handle;                /* ->                                     */
     uint32_t reg;                   /* ->                                     */
 };
+ABI_SIZE(struct xenpf_add_memtype, 0x20);
 
 struct xenpf_del_memtype {
     uint32_t handle;
     uint32_t reg;
 };
+ABI_SIZE(struct xenpf_del_memtype, 8);
 
 struct xenpf_read_memtype {
     uint32_t reg;
@@ -64,15 +69,18 @@ struct xenpf_read_memtype {
     uint64_t nr_mfns;               /* ->                                     */
     uint32_t type;                  /* ->                                     */
 };
+ABI_SIZE(struct xenpf_read_memtype, 0x20);
 
 struct xenpf_microcode_update {
     guest_va_t data;
     uint32_t length;
 };
+ABI_SIZE(struct xenpf_microcode_update, 0x10);
 
 struct xenpf_platform_quirk {
     uint32_t quirk_id;
 };
+ABI_SIZE(struct xenpf_platform_quirk, 4);
 
 /* What the firmware knew before we took the machine over. -ESRCH ends an enumeration. */
 #define XEN_FW_DISK_INFO          1
@@ -130,14 +138,17 @@ struct xenpf_firmware_info {
         uint8_t kbd_shift_flags;    /* int 16h function 2                     */
     } u;
 };
+ABI_SIZE(struct xenpf_firmware_info, 0x28);
+ABI_OFFSET(struct xenpf_firmware_info, u, 8);
 
 /* Write the sleep type to the PM1 control registers. */
 struct xenpf_enter_acpi_sleep {
-    uint16_t val_a;                 /* for PM1a, or SLEEP_CONTROL if extended */
-    uint16_t val_b;                 /* for PM1b                               */
+    uint16_t val_a;                 /* PM1a control, or sleep type A if extended */
+    uint16_t val_b;                 /* PM1b control, or sleep type B          */
     uint32_t sleep_state;           /* 1..5                                   */
     uint32_t flags;                 /* XENPF_ACPI_SLEEP_EXTENDED              */
 };
+ABI_SIZE(struct xenpf_enter_acpi_sleep, 0xc);
 #define XENPF_ACPI_SLEEP_EXTENDED 0x00000001
 
 struct xenpf_change_freq {
@@ -145,6 +156,7 @@ struct xenpf_change_freq {
     uint32_t cpu;
     uint64_t freq;                  /* Hz                                     */
 };
+ABI_SIZE(struct xenpf_change_freq, 0x10);
 
 struct xenpf_getidletime {
     guest_va_t cpumap_bitmap;       /* which cpus; -> which exist             */
@@ -152,6 +164,7 @@ struct xenpf_getidletime {
     guest_va_t idletime;            /* -> uint64_t ns, indexed by cpu         */
     uint64_t now;                   /* -> system time                         */
 };
+ABI_SIZE(struct xenpf_getidletime, 0x20);
 
 /* Power management data dom0 read from ACPI. */
 #define XEN_PROCESSOR_PM_CX 1
@@ -173,12 +186,14 @@ struct xen_power_register {
     uint32_t access_size;
     uint64_t address;
 };
+ABI_SIZE(struct xen_power_register, 0x18);
 
 struct xen_processor_csd {
     uint32_t domain;
     uint32_t coord_type;
     uint32_t num;
 };
+ABI_SIZE(struct xen_processor_csd, 0xc);
 
 struct xen_processor_cx {
     struct xen_power_register reg;
@@ -188,6 +203,7 @@ struct xen_processor_cx {
     uint32_t dpcnt;
     guest_va_t dp;                  /* xen_processor_csd[dpcnt]               */
 };
+ABI_SIZE(struct xen_processor_cx, 0x30);
 
 struct xen_processor_flags {
     uint32_t bm_control : 1;
@@ -196,12 +212,14 @@ struct xen_processor_flags {
     uint32_t power_setup_done : 1;
     uint32_t bm_rld_set : 1;
 };
+ABI_SIZE(struct xen_processor_flags, 4);
 
 struct xen_processor_power {
     uint32_t count;
     struct xen_processor_flags flags;
     guest_va_t states;              /* xen_processor_cx[count]                */
 };
+ABI_SIZE(struct xen_processor_power, 0x10);
 
 struct xen_pct_register {
     uint8_t descriptor;
@@ -212,6 +230,7 @@ struct xen_pct_register {
     uint8_t reserved;
     uint64_t address;
 };
+ABI_SIZE(struct xen_pct_register, 0x10);
 
 struct xen_processor_px {
     uint64_t core_frequency;
@@ -221,6 +240,7 @@ struct xen_processor_px {
     uint64_t control;
     uint64_t status;
 };
+ABI_SIZE(struct xen_processor_px, 0x30);
 
 struct xen_psd_package {
     uint64_t num_entries;
@@ -229,6 +249,7 @@ struct xen_psd_package {
     uint64_t coord_type;
     uint64_t num_processors;
 };
+ABI_SIZE(struct xen_psd_package, 0x28);
 
 struct xen_processor_performance {
     uint32_t flags;                 /* XEN_PX_*: which parts are valid        */
@@ -240,6 +261,7 @@ struct xen_processor_performance {
     struct xen_psd_package domain_info;
     uint32_t shared_type;           /* XEN_CPUPERF_SHARED_TYPE_*              */
 };
+ABI_SIZE(struct xen_processor_performance, 0x68);
 #define XEN_CPUPERF_SHARED_TYPE_HW  1
 #define XEN_CPUPERF_SHARED_TYPE_ALL 2
 #define XEN_CPUPERF_SHARED_TYPE_ANY 3
@@ -253,6 +275,8 @@ struct xenpf_set_processor_pminfo {
         guest_va_t pdc;             /* uint32_t[]                             */
     } u;
 };
+ABI_SIZE(struct xenpf_set_processor_pminfo, 0x70);
+ABI_OFFSET(struct xenpf_set_processor_pminfo, u, 8);
 
 struct xenpf_pcpuinfo {
     uint32_t xen_cpuid;
@@ -261,6 +285,7 @@ struct xenpf_pcpuinfo {
     uint32_t apic_id;               /* ->                                     */
     uint32_t acpi_id;               /* ->                                     */
 };
+ABI_SIZE(struct xenpf_pcpuinfo, 0x14);
 #define XEN_PCPU_FLAGS_ONLINE  1
 #define XEN_PCPU_FLAGS_INVALID 2    /* no such cpu                            */
 
@@ -272,16 +297,19 @@ struct xenpf_pcpu_version {
     uint32_t model;                 /* ->                                     */
     uint32_t stepping;              /* ->                                     */
 };
+ABI_SIZE(struct xenpf_pcpu_version, 0x20);
 
 struct xenpf_cpu_ol {
     uint32_t cpuid;
 };
+ABI_SIZE(struct xenpf_cpu_ol, 4);
 
 struct xenpf_cpu_hotadd {
     uint32_t apic_id;
     uint32_t acpi_id;
     uint32_t pxm;
 };
+ABI_SIZE(struct xenpf_cpu_hotadd, 0xc);
 
 struct xenpf_mem_hotadd {
     uint64_t spfn;
@@ -289,11 +317,13 @@ struct xenpf_mem_hotadd {
     uint32_t pxm;
     uint32_t flags;
 };
+ABI_SIZE(struct xenpf_mem_hotadd, 0x18);
 
 struct xenpf_core_parking {
     uint32_t type;                  /* XEN_CORE_PARKING_*                     */
     uint32_t idle_nums;
 };
+ABI_SIZE(struct xenpf_core_parking, 8);
 #define XEN_CORE_PARKING_SET 1
 #define XEN_CORE_PARKING_GET 2
 
@@ -307,6 +337,7 @@ struct xenpf_resource_entry {
     uint64_t idx;
     uint64_t val;
 };
+ABI_SIZE(struct xenpf_resource_entry, 0x18);
 #define XEN_RESOURCE_OP_MSR_READ  0
 #define XEN_RESOURCE_OP_MSR_WRITE 1
 
@@ -315,6 +346,7 @@ struct xenpf_resource_op {
     uint32_t cpu;
     guest_va_t entries;             /* xenpf_resource_entry[nr_entries]       */
 };
+ABI_SIZE(struct xenpf_resource_op, 0x10);
 
 /* Enumerate the hypervisor's symbols. */
 struct xenpf_symdata {
@@ -324,6 +356,7 @@ struct xenpf_symdata {
     uint64_t address;               /* ->                                     */
     char type;                      /* ->                                     */
 };
+ABI_SIZE(struct xenpf_symdata, 0x20);
 
 struct xen_platform_op {
     uint32_t cmd;                   /* XENPF_*                                */
@@ -352,5 +385,7 @@ struct xen_platform_op {
         uint8_t pad[128];
     } u;
 };
+ABI_SIZE(struct xen_platform_op, 0x88);
+ABI_OFFSET(struct xen_platform_op, u, 8);
 
 #endif

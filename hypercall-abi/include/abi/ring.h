@@ -1,15 +1,15 @@
+/*
+ * The ring of requests and responses that the halves of a split device share. Responses reuse
+ * the slots of consumed requests. Indices run freely; a slot is index modulo size, and the size
+ * is the largest power of two that fits the pages. A consumer asks to be notified by writing
+ * req_event or rsp_event: the producer signals only when its index steps over that one.
+ */
 #ifndef ABI_RING_H
 #define ABI_RING_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * The ring of requests and responses that the halves of a split device share. Responses reuse
- * the slots of consumed requests. Indices run freely; a slot is index modulo size, and the size
- * is the largest power of two that fits the pages. A side asks to be notified by setting the
- * other side's event index: the producer signals only when it steps over that index.
- */
 typedef unsigned int RING_IDX;
 
 /* Entries that fit sz bytes. */

@@ -1,3 +1,4 @@
+/* Sleeping, waking and stopping. */
 #ifndef ABI_SCHED_H
 #define ABI_SCHED_H
 
@@ -16,26 +17,33 @@
 struct sched_shutdown {
     uint32_t reason;                /* SHUTDOWN_*                             */
 };
+ABI_SIZE(struct sched_shutdown, 4);
 
 struct sched_poll {
     guest_va_t ports;               /* evtchn_port_t[nr_ports]                */
     uint32_t nr_ports;
     uint64_t timeout;               /* absolute system time, ns; 0: none      */
 };
+ABI_SIZE(struct sched_poll, 0x18);
+ABI_OFFSET(struct sched_poll, nr_ports, 8);
+ABI_OFFSET(struct sched_poll, timeout, 0x10);
 
 struct sched_remote_shutdown {
     domid_t domain_id;
     uint32_t reason;                /* SHUTDOWN_*                             */
 };
+ABI_SIZE(struct sched_remote_shutdown, 8);
 
 struct sched_watchdog {
     uint32_t id;                    /* 0: a new one                           */
     uint32_t timeout;               /* seconds; 0: disable                    */
 };
+ABI_SIZE(struct sched_watchdog, 8);
 
 struct sched_pin_override {
     int32_t pcpu;                   /* negative: back to the normal affinity  */
 };
+ABI_SIZE(struct sched_pin_override, 4);
 
 #define SHUTDOWN_poweroff   0
 #define SHUTDOWN_reboot     1

@@ -1,9 +1,10 @@
+/* What the toolstack asks about the host. */
 #ifndef ABI_SYSCTL_H
 #define ABI_SYSCTL_H
 
 #include <abi/domctl.h>
 
-/* sysctl(struct xen_sysctl): the toolstack looks at the host. "->" marks results. */
+/* sysctl(struct xen_sysctl). "->" marks results. */
 #define XEN_SYSCTL_INTERFACE_VERSION 0x00000015
 
 #define XEN_SYSCTL_readconsole          1
@@ -42,6 +43,10 @@ struct xen_sysctl_readconsole {
     guest_va_t buffer;              /* ->                                     */
     uint32_t count;                 /* room; -> bytes                         */
 };
+ABI_SIZE(struct xen_sysctl_readconsole, 0x18);
+ABI_OFFSET(struct xen_sysctl_readconsole, index, 4);
+ABI_OFFSET(struct xen_sysctl_readconsole, buffer, 8);
+ABI_OFFSET(struct xen_sysctl_readconsole, count, 0x10);
 
 struct xen_sysctl_physinfo {
     uint32_t threads_per_core;
@@ -61,6 +66,11 @@ struct xen_sysctl_physinfo {
     uint64_t max_mfn;
     uint32_t hw_cap[8];             /* feature words of the boot cpu          */
 };
+ABI_SIZE(struct xen_sysctl_physinfo, 0x70);
+ABI_OFFSET(struct xen_sysctl_physinfo, capabilities, 0x1c);
+ABI_OFFSET(struct xen_sysctl_physinfo, total_pages, 0x28);
+ABI_OFFSET(struct xen_sysctl_physinfo, max_mfn, 0x48);
+ABI_OFFSET(struct xen_sysctl_physinfo, hw_cap, 0x50);
 #define XEN_SYSCTL_PHYSCAP_hvm       (1u << 0)
 #define XEN_SYSCTL_PHYSCAP_pv        (1u << 1)
 #define XEN_SYSCTL_PHYSCAP_directio  (1u << 2)
@@ -76,6 +86,7 @@ struct xen_sysctl_physinfo {
 struct xen_sysctl_sched_id {
     uint32_t sched_id;              /* -> XEN_SCHEDULER_*                     */
 };
+ABI_SIZE(struct xen_sysctl_sched_id, 4);
 
 struct xen_sysctl_getdomaininfolist {
     domid_t first_domain;
@@ -83,22 +94,29 @@ struct xen_sysctl_getdomaininfolist {
     guest_va_t buffer;              /* -> xen_domctl_getdomaininfo[max_domains] */
     uint32_t num_domains;           /* -> entries written                     */
 };
+ABI_SIZE(struct xen_sysctl_getdomaininfolist, 0x18);
+ABI_OFFSET(struct xen_sysctl_getdomaininfolist, max_domains, 4);
+ABI_OFFSET(struct xen_sysctl_getdomaininfolist, buffer, 8);
+ABI_OFFSET(struct xen_sysctl_getdomaininfolist, num_domains, 0x10);
 
 /* Inject debug keys, as if typed on the hypervisor's console. */
 struct xen_sysctl_debug_keys {
     guest_va_t keys;
     uint32_t nr_keys;
 };
+ABI_SIZE(struct xen_sysctl_debug_keys, 0x10);
 
 struct xen_sysctl_cpuinfo {
     uint64_t idletime;              /* ns                                     */
 };
+ABI_SIZE(struct xen_sysctl_cpuinfo, 8);
 
 struct xen_sysctl_getcpuinfo {
     uint32_t max_cpus;
     guest_va_t info;                /* -> xen_sysctl_cpuinfo[max_cpus]        */
     uint32_t nr_cpus;               /* -> entries written                     */
 };
+ABI_SIZE(struct xen_sysctl_getcpuinfo, 0x18);
 
 struct xen_sysctl_availheap {
     uint32_t min_bitwidth;          /* 0: do not care                         */
@@ -106,11 +124,13 @@ struct xen_sysctl_availheap {
     int32_t node;                   /* -1: all                                */
     uint64_t avail_bytes;           /* ->                                     */
 };
+ABI_SIZE(struct xen_sysctl_availheap, 0x18);
 
 struct xen_sysctl_cpu_hotplug {
     uint32_t cpu;
     uint32_t op;                    /* XEN_SYSCTL_CPU_HOTPLUG_*               */
 };
+ABI_SIZE(struct xen_sysctl_cpu_hotplug, 8);
 #define XEN_SYSCTL_CPU_HOTPLUG_ONLINE      0
 #define XEN_SYSCTL_CPU_HOTPLUG_OFFLINE     1
 #define XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE  2
@@ -124,11 +144,13 @@ struct xen_sysctl_cputopo {
     uint32_t socket;
     uint32_t node;
 };
+ABI_SIZE(struct xen_sysctl_cputopo, 0xc);
 
 struct xen_sysctl_cputopoinfo {
     uint32_t num_cpus;              /* room; -> highest cpu + 1               */
     guest_va_t cputopo;             /* -> xen_sysctl_cputopo[num_cpus]        */
 };
+ABI_SIZE(struct xen_sysctl_cputopoinfo, 0x10);
 
 #define XEN_INVALID_MEM_SZ    (~0u)
 #define XEN_INVALID_NODE_DIST (~0u)
@@ -136,12 +158,14 @@ struct xen_sysctl_meminfo {
     uint64_t memsize;               /* bytes                                  */
     uint64_t memfree;
 };
+ABI_SIZE(struct xen_sysctl_meminfo, 0x10);
 
 struct xen_sysctl_numainfo {
     uint32_t num_nodes;             /* room; -> highest node + 1              */
     guest_va_t meminfo;             /* -> xen_sysctl_meminfo[num_nodes]       */
     guest_va_t distance;            /* -> uint32_t[num_nodes][num_nodes]      */
 };
+ABI_SIZE(struct xen_sysctl_numainfo, 0x18);
 
 /* Pools of cpus. There is one, number 0, with all cpus; -ENOENT ends an enumeration. */
 struct xen_sysctl_cpupool_op {
@@ -153,6 +177,8 @@ struct xen_sysctl_cpupool_op {
     uint32_t n_dom;                 /* ->                                     */
     struct xenctl_bitmap cpumap;    /* ->                                     */
 };
+ABI_SIZE(struct xen_sysctl_cpupool_op, 0x28);
+ABI_OFFSET(struct xen_sysctl_cpupool_op, cpumap, 0x18);
 #define XEN_SYSCTL_CPUPOOL_OP_CREATE     1
 #define XEN_SYSCTL_CPUPOOL_OP_DESTROY    2
 #define XEN_SYSCTL_CPUPOOL_OP_INFO       3
@@ -172,10 +198,12 @@ struct xen_sysctl_credit_schedule {
     uint32_t ratelimit_us;          /* least time between two switches        */
     uint32_t vcpu_migr_delay_us;
 };
+ABI_SIZE(struct xen_sysctl_credit_schedule, 0xc);
 
 struct xen_sysctl_credit2_schedule {
     uint32_t ratelimit_us;
 };
+ABI_SIZE(struct xen_sysctl_credit2_schedule, 4);
 
 struct xen_sysctl_scheduler_op {
     uint32_t cpupool_id;
@@ -189,12 +217,15 @@ struct xen_sysctl_scheduler_op {
         struct xen_sysctl_credit2_schedule sched_credit2;
     } u;
 };
+ABI_SIZE(struct xen_sysctl_scheduler_op, 0x20);
+ABI_OFFSET(struct xen_sysctl_scheduler_op, u, 0x10);
 #define XEN_SYSCTL_SCHEDOP_putinfo 0
 #define XEN_SYSCTL_SCHEDOP_getinfo 1
 
 struct xen_sysctl_cpu_levelling_caps {
     uint32_t caps;                  /* -> XEN_SYSCTL_CPU_LEVELCAP_*           */
 };
+ABI_SIZE(struct xen_sysctl_cpu_levelling_caps, 4);
 #define XEN_SYSCTL_CPU_LEVELCAP_faulting (1ul << 0)
 
 /* Feature words of a CPUID policy. */
@@ -203,6 +234,7 @@ struct xen_sysctl_cpu_featureset {
     uint32_t nr_features;           /* of features; -> written, or needed if NULL */
     guest_va_t features;            /* -> uint32_t[nr_features]               */
 };
+ABI_SIZE(struct xen_sysctl_cpu_featureset, 0x10);
 #define XEN_SYSCTL_cpu_featureset_raw     0
 #define XEN_SYSCTL_cpu_featureset_host    1
 #define XEN_SYSCTL_cpu_featureset_pv      2
@@ -218,6 +250,7 @@ struct xen_sysctl_cpu_policy {
     guest_va_t leaves;              /* -> xen_cpuid_leaf[nr_leaves]           */
     guest_va_t msrs;                /* -> xen_msr_entry[nr_msrs]              */
 };
+ABI_SIZE(struct xen_sysctl_cpu_policy, 0x20);
 #define XEN_SYSCTL_cpu_policy_raw         0
 #define XEN_SYSCTL_cpu_policy_host        1
 #define XEN_SYSCTL_cpu_policy_pv_max      2
@@ -247,5 +280,7 @@ struct xen_sysctl {
         uint8_t pad[128];
     } u;
 };
+ABI_SIZE(struct xen_sysctl, 0x88);
+ABI_OFFSET(struct xen_sysctl, u, 8);
 
 #endif

@@ -1,3 +1,4 @@
+/* Bringing virtual CPUs up and down, their timers, and where their state is published. */
 #ifndef ABI_VCPU_H
 #define ABI_VCPU_H
 
@@ -24,6 +25,9 @@ struct vcpu_runstate_info {
     uint64_t state_entry_time;      /* ns; with XEN_RUNSTATE_UPDATE while being written */
     uint64_t time[4];               /* ns spent in each state                 */
 };
+ABI_SIZE(struct vcpu_runstate_info, 0x30);
+ABI_OFFSET(struct vcpu_runstate_info, state_entry_time, 8);
+ABI_OFFSET(struct vcpu_runstate_info, time, 0x10);
 #define XEN_RUNSTATE_UPDATE (1ull << 63)
 
 #define RUNSTATE_running  0
@@ -38,17 +42,20 @@ struct vcpu_register_runstate_memory_area {
         uint64_t p;
     } addr;
 };
+ABI_SIZE(struct vcpu_register_runstate_memory_area, 8);
 
 struct vcpu_set_periodic_timer {
     uint64_t period_ns;
 };
+ABI_SIZE(struct vcpu_set_periodic_timer, 8);
 
 struct vcpu_set_singleshot_timer {
     uint64_t timeout_abs_ns;        /* system time                            */
     uint32_t flags;                 /* VCPU_SSHOTTMR_*                        */
 };
+ABI_SIZE(struct vcpu_set_singleshot_timer, 0x10);
 #define _VCPU_SSHOTTMR_future 0
-#define VCPU_SSHOTTMR_future  (1u << _VCPU_SSHOTTMR_future) /* -ETIME if already past */
+#define VCPU_SSHOTTMR_future  (1u << _VCPU_SSHOTTMR_future) /* asks for -ETIME if already past */
 
 /* Move the vcpu_info out of shared_info to this place. */
 struct vcpu_register_vcpu_info {
@@ -56,10 +63,13 @@ struct vcpu_register_vcpu_info {
     uint32_t offset;
     uint32_t rsvd;
 };
+ABI_SIZE(struct vcpu_register_vcpu_info, 0x10);
+ABI_OFFSET(struct vcpu_register_vcpu_info, offset, 8);
 
 struct vcpu_get_physid {
     uint64_t phys_id;               /* -> APIC id, ACPI id << 32              */
 };
+ABI_SIZE(struct vcpu_get_physid, 8);
 #define xen_vcpu_physid_to_x86_apicid(physid) ((uint32_t)(physid))
 #define xen_vcpu_physid_to_x86_acpiid(physid) ((uint32_t)((physid) >> 32))
 
@@ -70,5 +80,6 @@ struct vcpu_register_time_memory_area {
         uint64_t p;
     } addr;
 };
+ABI_SIZE(struct vcpu_register_time_memory_area, 8);
 
 #endif

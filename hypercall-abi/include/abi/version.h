@@ -1,3 +1,4 @@
+/* What the hypervisor is and can do. */
 #ifndef ABI_VERSION_H
 #define ABI_VERSION_H
 
@@ -33,19 +34,23 @@ struct xen_compile_info {
     char compile_domain[32];
     char compile_date[32];
 };
+ABI_SIZE(struct xen_compile_info, 0x90);
 
 struct xen_platform_parameters {
     xen_ulong_t virt_start;         /* HYPERVISOR_VIRT_START                  */
 };
+ABI_SIZE(struct xen_platform_parameters, 8);
 
 struct xen_feature_info {
     uint32_t submap_idx;
     uint32_t submap;                /* -> bit per XENFEAT_*                   */
 };
+ABI_SIZE(struct xen_feature_info, 8);
 
 struct xen_build_id {
     uint32_t len;                   /* of buf                                 */
     unsigned char buf[];
 };
+ABI_SIZE(struct xen_build_id, 4);
 
 #endif

@@ -1,12 +1,11 @@
-#ifndef ABI_XEN_H
-#define ABI_XEN_H
-
-#include <abi/arch-x86.h>
-
 /*
  * The core of the ABI: hypercall numbers, memory-management calls, special domain ids, and the
  * pages a domain shares with the hypervisor. Usable from assembly up to the __ASSEMBLER__ line.
  */
+#ifndef ABI_XEN_H
+#define ABI_XEN_H
+
+#include <abi/arch-x86.h>
 
 /* Hypercall numbers, in RAX. A hole, or one we do not know, answers -ENOSYS. */
 #define __HYPERVISOR_set_trap_table        0
@@ -176,16 +175,23 @@ struct mmuext_op {
         xen_pfn_t src_mfn;
     } arg2;
 };
+ABI_SIZE(struct mmuext_op, 0x18);
+ABI_OFFSET(struct mmuext_op, arg1, 8);
+ABI_OFFSET(struct mmuext_op, arg2, 0x10);
 
 struct mmu_update {
     uint64_t ptr;                   /* machine address | MMU_*                */
     uint64_t val;
 };
+ABI_SIZE(struct mmu_update, 0x10);
 
 struct multicall_entry {
     xen_ulong_t op, result;
     xen_ulong_t args[6];
 };
+ABI_SIZE(struct multicall_entry, 0x40);
+ABI_OFFSET(struct multicall_entry, result, 8);
+ABI_OFFSET(struct multicall_entry, args, 0x10);
 
 /*
  * The line that turns a TSC value into nanoseconds since the host booted:
@@ -202,6 +208,12 @@ struct vcpu_time_info {
     uint8_t flags;                  /* XEN_PVCLOCK_*                          */
     uint8_t pad1[2];
 };
+ABI_SIZE(struct vcpu_time_info, 0x20);
+ABI_OFFSET(struct vcpu_time_info, tsc_timestamp, 8);
+ABI_OFFSET(struct vcpu_time_info, system_time, 0x10);
+ABI_OFFSET(struct vcpu_time_info, tsc_to_system_mul, 0x18);
+ABI_OFFSET(struct vcpu_time_info, tsc_shift, 0x1c);
+ABI_OFFSET(struct vcpu_time_info, flags, 0x1d);
 
 /* Per-vcpu shared state. Exactly one cache line; an upcall is due if pending and not masked. */
 struct vcpu_info {
@@ -211,6 +223,11 @@ struct vcpu_info {
     struct arch_vcpu_info arch;
     struct vcpu_time_info time;
 };
+ABI_SIZE(struct vcpu_info, 0x40);
+ABI_OFFSET(struct vcpu_info, evtchn_upcall_mask, 1);
+ABI_OFFSET(struct vcpu_info, evtchn_pending_sel, 8);
+ABI_OFFSET(struct vcpu_info, arch, 0x10);
+ABI_OFFSET(struct vcpu_info, time, 0x20);
 
 /* The page every domain shares with the hypervisor. Both sides write it at any time. */
 struct shared_info {
@@ -223,6 +240,12 @@ struct shared_info {
     uint32_t wc_sec_hi;             /* bits 32.. of the seconds               */
     struct arch_shared_info arch;
 };
+ABI_SIZE(struct shared_info, 0xc40);
+ABI_OFFSET(struct shared_info, evtchn_pending, 0x800);
+ABI_OFFSET(struct shared_info, evtchn_mask, 0xa00);
+ABI_OFFSET(struct shared_info, wc_version, 0xc00);
+ABI_OFFSET(struct shared_info, wc_sec_hi, 0xc0c);
+ABI_OFFSET(struct shared_info, arch, 0xc10);
 
 /* What a starting kernel finds at RSI. */
 struct start_info {
@@ -251,6 +274,18 @@ struct start_info {
     uint64_t first_p2m_pfn;         /* where the p2m list and its tables lie  */
     uint64_t nr_p2m_frames;
 };
+ABI_SIZE(struct start_info, 0x490);
+ABI_OFFSET(struct start_info, nr_pages, 0x20);
+ABI_OFFSET(struct start_info, shared_info, 0x28);
+ABI_OFFSET(struct start_info, flags, 0x30);
+ABI_OFFSET(struct start_info, store_mfn, 0x38);
+ABI_OFFSET(struct start_info, store_evtchn, 0x40);
+ABI_OFFSET(struct start_info, console, 0x48);
+ABI_OFFSET(struct start_info, pt_base, 0x58);
+ABI_OFFSET(struct start_info, mfn_list, 0x68);
+ABI_OFFSET(struct start_info, mod_start, 0x70);
+ABI_OFFSET(struct start_info, cmd_line, 0x80);
+ABI_OFFSET(struct start_info, first_p2m_pfn, 0x480);
 
 /* One element of the list SIF_MULTIBOOT_MOD announces. */
 struct xen_multiboot_mod_list {
@@ -259,6 +294,7 @@ struct xen_multiboot_mod_list {
     uint32_t cmdline;
     uint32_t pad;
 };
+ABI_SIZE(struct xen_multiboot_mod_list, 0x10);
 
 /* The display the firmware or boot loader left to dom0. */
 #define XEN_VGATYPE_TEXT_MODE_3 0x03
@@ -289,12 +325,15 @@ struct dom0_vga_console_info {
         } vesa_lfb;
     } u;
 };
+ABI_SIZE(struct dom0_vga_console_info, 0x28);
+ABI_OFFSET(struct dom0_vga_console_info, u, 4);
 
 /* A bitmap in the caller's memory: of cpus, vcpus or nodes. */
 struct xenctl_bitmap {
     guest_va_t bitmap;
     uint32_t nr_bits;
 };
+ABI_SIZE(struct xenctl_bitmap, 0x10);
 
 #endif /* !__ASSEMBLER__ */
 #endif

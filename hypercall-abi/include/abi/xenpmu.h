@@ -1,9 +1,10 @@
+/* Virtual performance counters. */
 #ifndef ABI_XENPMU_H
 #define ABI_XENPMU_H
 
 #include <abi/xen.h>
 
-/* xenpmu_op(cmd, struct xen_pmu_params): virtual performance counters. */
+/* xenpmu_op(cmd, struct xen_pmu_params) */
 #define XENPMU_VER_MAJ 0
 #define XENPMU_VER_MIN 1
 
@@ -34,5 +35,6 @@ struct xen_pmu_params {
     uint32_t vcpu;
     uint32_t pad;
 };
+ABI_SIZE(struct xen_pmu_params, 0x18);
 
 #endif

@@ -1,9 +1,9 @@
+/* The store's protocol: each message is a header and len bytes, the same on rings and sockets. */
 #ifndef ABI_XS_WIRE_H
 #define ABI_XS_WIRE_H
 
-#include <stdint.h>
+#include <abi/guest.h>
 
-/* The store's protocol: each message is a header and len bytes, the same on rings and sockets. */
 enum xsd_sockmsg_type {
     XS_CONTROL,
     XS_DIRECTORY,
@@ -42,6 +42,7 @@ struct xsd_sockmsg {
     uint32_t tx_id;                 /* 0: outside any transaction             */
     uint32_t len;                   /* of what follows, XENSTORE_PAYLOAD_MAX at most */
 };
+ABI_SIZE(struct xsd_sockmsg, 0x10);
 
 /* Parts of the payload of a watch event. */
 enum xs_watch_type {
@@ -67,6 +68,12 @@ struct xenstore_domain_interface {
     uint32_t connection;            /* XENSTORE_CONNECTED, _RECONNECT         */
     uint32_t error;                 /* XENSTORE_ERROR_*                       */
 };
+ABI_SIZE(struct xenstore_domain_interface, 0x81c);
+ABI_OFFSET(struct xenstore_domain_interface, rsp, 0x400);
+ABI_OFFSET(struct xenstore_domain_interface, req_cons, 0x800);
+ABI_OFFSET(struct xenstore_domain_interface, rsp_cons, 0x808);
+ABI_OFFSET(struct xenstore_domain_interface, server_features, 0x810);
+ABI_OFFSET(struct xenstore_domain_interface, error, 0x818);
 #define XENSTORE_SERVER_FEATURE_RECONNECTION 1
 #define XENSTORE_SERVER_FEATURE_ERROR        2
 #define XENSTORE_CONNECTED 0
