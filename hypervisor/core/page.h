@@ -113,10 +113,10 @@ static inline bool page_type_is(const struct page *pg, enum page_type t) {
 }
 
 /*
- * Upward calls, defined in pv/mmu-validate.c. Process entries [*progress, 512) of a table that becomes
- * (stops being) `type`: take (drop) the references of each. Advance *progress as they go.
- * Returns 0 when all are done; -ERESTART when preempted; another errno on a bad entry (validate
- * only), with *progress telling how many entries hold references.
+ * Upward calls, defined in pv/mmu-validate.c. At any time the entries below *progress hold references and
+ * the others do not: validate goes up from *progress to 512, invalidate comes down from it to 0. So
+ * either can take up what the other left: undoing a failed validation is an invalidate from where it stopped.
+ * Return 0 when *progress is 512 (0); -ERESTART when preempted; another errno on a bad entry (validate only).
  */
 MUST_CHECK int page_validate(struct page *pg, enum page_type type, unsigned int *progress);
 MUST_CHECK int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress, bool preemptible);
