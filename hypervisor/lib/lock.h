@@ -18,6 +18,8 @@ enum lock_rank {
     RANK_PAGE_LIST,
     RANK_PIRQ,
     RANK_EVTCHN,
+    RANK_EVTCHN_PORT,
+    RANK_EVTCHN_QUEUE,
     RANK_HEAP,
     RANK_SLAB,
     RANK_RUNQUEUE,
