@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/bug.h"
 #include "test.h"
 
 static struct test *tests, **tests_end = &tests;
@@ -61,9 +62,6 @@ void test_mem(const void *a, const void *b, size_t len, const char *what, const 
     }
 }
 
-_Noreturn void bug(const char *expr, const char *file, int line);
-_Noreturn __attribute__((weak)) void panic(const char *fmt, ...);
-
 void bug(const char *expr, const char *file, int line) {
     if (test_on_bug)
         longjmp(*test_on_bug, 1);
@@ -72,7 +70,7 @@ void bug(const char *expr, const char *file, int line) {
 }
 
 /* Weak: a test of the real panic() links that instead. */
-void panic(const char *fmt, ...) {
+__attribute__((weak)) void panic(const char *fmt, ...) {
     va_list ap;
 
     if (test_on_bug)
