@@ -61,6 +61,14 @@ MUST_CHECK int arch_wrmsr_safe(uint32_t msr, uint64_t value);
 uint32_t arch_port_in(uint16_t port, unsigned int size);
 void arch_port_out(uint16_t port, unsigned int size, uint32_t value);
 
+/*
+ * Around calls into the libraries core/unpack.c uses, which are compiled for user space: between
+ * the two, SSE works, the stack canary's place is mapped and interrupts are off (red zone).
+ * Boot only, one cpu; _begin first runs the libraries' constructors if they have not been.
+ */
+void arch_libs_begin(void);
+void arch_libs_end(void);
+
 /* The machine goes off, restarts, or (after a fatal error) stops. */
 _Noreturn void arch_power_off(void);
 _Noreturn void arch_reboot(void);

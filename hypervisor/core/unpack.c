@@ -11,6 +11,8 @@
 #include <zstd.h>
 
 #include "core/unpack.h"
+
+#include "arch/cpu.h"
 #include "lib/string.h"
 
 /* What the kernel's build gives xz; the decoder's state comes on top. */
@@ -160,6 +162,7 @@ INIT_TEXT size_t unpack_scratch_len(enum packing kind) {
 INIT_TEXT const char *unpack(enum packing kind, const void *src, size_t src_len, void *dst,
                              size_t dst_len, void *scratch, size_t scratch_len) {
     struct scratch s = {scratch, scratch_len};
+    const char *why;
 
     if (!packings[kind].unpack)
         return "is packed in a way that cannot be unpacked here";
@@ -167,5 +170,8 @@ INIT_TEXT const char *unpack(enum packing kind, const void *src, size_t src_len,
         return "is over 2 GiB: use a smaller kernel";
     if (packing_of(src, src_len) != kind) /* libzstd takes more than this one format */
         return corrupt;
-    return packings[kind].unpack(src, src_len, dst, dst_len, &s);
+    arch_libs_begin();
+    why = packings[kind].unpack(src, src_len, dst, dst_len, &s);
+    arch_libs_end();
+    return why;
 }

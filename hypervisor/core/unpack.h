@@ -1,10 +1,6 @@
 /*
  * Unpacking of the compressed streams kernels are shipped in, by the distribution's own liblzma,
  * libzstd, liblz4 and zlib: static archives linked into memory that is given back after boot.
- *
- * The libraries use SSE registers, the red zone and the stack canary at %fs:0x28. In the
- * hypervisor every call of unpack() stands between arch/x86's unpack_libs_begin() and
- * unpack_libs_end(), with interrupts off; NMI and #MC have stacks of their own.
  */
 #ifndef CORE_UNPACK_H
 #define CORE_UNPACK_H
@@ -33,7 +29,7 @@ const char *packing_name(enum packing kind);
 size_t unpack_scratch_len(enum packing kind);
 
 /*
- * Unpack one whole stream of PACKING_GZIP to PACKING_LZ4.
+ * Unpack one whole stream of PACKING_GZIP to PACKING_LZ4. Interrupts are off meanwhile.
  * Trust:  src is hostile; so is dst_len, the size the file claims. Nothing but dst and scratch
  *         is written. The stream's own check (gzip and xz: CRC, zstd: XXH64) is verified; the
  *         legacy lz4 frame has none.

@@ -1,4 +1,4 @@
-/* links: core/elf.c tests/host/kernel-fixture.c core/unpack.c */
+/* links: core/elf.c tests/host/kernel-fixture.c core/unpack.c arch/fake/unpack-libs.c */
 /* flags: -llzma -lzstd -llz4 -lz */
 #include "core/elf.h"
 

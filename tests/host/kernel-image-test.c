@@ -1,4 +1,4 @@
-/* links: core/kernel-image.c core/elf.c core/unpack.c tests/host/kernel-fixture.c */
+/* links: core/kernel-image.c core/elf.c core/unpack.c arch/fake/unpack-libs.c tests/host/kernel-fixture.c */
 /* flags: -llzma -lzstd -llz4 -lz */
 #include "core/kernel-image.h"
 

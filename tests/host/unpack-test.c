@@ -1,4 +1,4 @@
-/* links: core/unpack.c core/elf.c tests/host/kernel-fixture.c */
+/* links: core/unpack.c arch/fake/unpack-libs.c core/elf.c tests/host/kernel-fixture.c */
 /* flags: -llzma -lzstd -llz4 -lz */
 #include "core/unpack.h"
 
