@@ -94,14 +94,21 @@ void page_put(struct page *pg);
  * get: may validate (L1-L4, SEGDESC), by pv's page_validate below.
  * Errors: -EBUSY in another use, or partial in another use; -EINVAL content not acceptable;
  *         -ERESTART preempted: progress is recorded in the page, call again with the same arguments.
- * put_preemptible: -ERESTART: the last count is not dropped yet; the page holds its state, call again.
+ * put_preemptible: -ERESTART: the caller's count is gone, the page is left partial: go on with page_unwind.
  * put: for types whose invalidation is short (WRITABLE, SEGDESC, L1) or where the caller may not be preempted.
+ *
+ * A partial page (PT_PARTIAL) belongs to nobody but itself: its state holds one type count and one reference,
+ * whether a get or a put was cut short, so whoever was cut short owes nothing and may go away. Anyone may go on:
+ * a get of the same type completes the validation; page_unwind takes it back. Both inherit what the state held.
+ * A get that fails with another error than -ERESTART may leave the page partial too (its undoing was preempted).
  */
 MUST_CHECK int page_get_type(struct page *pg, enum page_type want);
 void page_put_type(struct page *pg);
 MUST_CHECK int page_put_type_preemptible(struct page *pg);
+/* Take a partial page back to no type. -ERESTART: call again. 0: done, or pg was not partial. Locks: hold a reference, or know that the state does. */
+MUST_CHECK int page_unwind(struct page *pg);
 
-/* Both at once, in the right order on every error path. */
+/* Both at once, in the right order on every error path. put_preemptible: the reference is gone as well, even at -ERESTART. */
 MUST_CHECK int page_get_and_type(struct page *pg, const struct domain *d, enum page_type want);
 void page_put_and_type(struct page *pg);
 MUST_CHECK int page_put_and_type_preemptible(struct page *pg);
