@@ -21,6 +21,8 @@ enum {
     SETUP_HEADER_END = 0x250,
 };
 
+static const char no_dom0[] = "lacks CONFIG_XEN_DOM0: use linux-image-amd64, not the cloud flavour";
+
 static INIT_TEXT uint32_t read_u32(const uint8_t *p) {
     uint32_t v;
 
@@ -41,12 +43,23 @@ static INIT_TEXT void copy_version(struct kernel_image *ki, size_t setup_len) {
     }
 }
 
+/*
+ * The notes of Linux 6.1 claim dom0 support whether or not it is built in, and without it the kernel
+ * comes up as first domain with no console. Debian's one of that kind is known by its name alone.
+ */
+static INIT_TEXT bool is_debian_cloud(const struct kernel_image *ki) {
+    static const char flavour[] = "-cloud-amd64";
+    size_t len = strlen(ki->version);
+
+    return len >= strlen(flavour) && !strcmp(ki->version + len - strlen(flavour), flavour);
+}
+
 static INIT_TEXT bool is_bzimage(const uint8_t *file, size_t len) {
     return len >= SETUP_HEADER_END && file[BOOT_FLAG] == 0x55 && file[BOOT_FLAG + 1] == 0xaa &&
            !memcmp(file + HEADER_MAGIC, "HdrS", 4);
 }
 
-/* Narrow *ki from the whole bzImage to its payload. */
+/* Narrow *ki from the whole bzImage to its payload, and read its version. */
 static INIT_TEXT const char *find_payload(struct kernel_image *ki) {
     const uint8_t *file = ki->data;
     /* The payload counts from the protected-mode code, which follows boot sector and setup. */
@@ -61,7 +74,7 @@ static INIT_TEXT const char *find_payload(struct kernel_image *ki) {
     copy_version(ki, setup_len);
     ki->data += start;
     ki->len = len;
-    return NULL;
+    return is_debian_cloud(ki) ? no_dom0 : NULL;
 }
 
 INIT_TEXT const char *kernel_image_probe(struct kernel_image *ki, const void *file, size_t len) {
@@ -194,7 +207,7 @@ static INIT_TEXT const char *take_features(struct pv_image *pi, const struct xen
     if (!has_note(xn, XEN_ELFNOTE_SUPPORTED_FEATURES))
         return NULL;
     if (!note_number(xn, XEN_ELFNOTE_SUPPORTED_FEATURES, &bits) || !(bits & BIT(XENFEAT_dom0)))
-        return "lacks CONFIG_XEN_DOM0: use linux-image-amd64, not the cloud flavour";
+        return no_dom0;
     pi->features |= (uint32_t)bits;
     return NULL;
 }

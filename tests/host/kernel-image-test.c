@@ -307,6 +307,21 @@ TEST(the_version_is_what_the_setup_header_points_at) {
     EXPECT_STR(ki.version, "");
 }
 
+TEST(debians_cloud_kernel_is_known_by_its_name) {
+    struct kernel_image ki;
+    size_t len;
+    uint8_t *file;
+
+    reset(); /* its notes are those of the kernel that can be dom0 */
+    file = make_bzimage(PACKING_LZ4, &k, sizeof(k), &len);
+    file[0x20f] = 1;
+    strcpy((char *)file + 0x300, "6.1.0-56-cloud-amd64 (debian-kernel@lists.debian.org)");
+    EXPECT(strstr(kernel_image_probe(&ki, file, len), "not the cloud flavour"));
+    strcpy((char *)file + 0x300, "-cloud-amd64-my-own");
+    EXPECT_EQ(kernel_image_probe(&ki, file, len), NULL);
+    free(file);
+}
+
 TEST(a_plain_and_a_gzipped_elf_load) {
     size_t len;
     uint8_t *gz;
