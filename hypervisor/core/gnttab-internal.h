@@ -1,0 +1,94 @@
+/* What the grant-table files share: gnttab.c (tables), gnttab-map.c, gnttab-copy.c. */
+#ifndef CORE_GNTTAB_INTERNAL_H
+#define CORE_GNTTAB_INTERNAL_H
+
+#include "arch/mm.h"
+#include "core/domain.h"
+#include "lib/bits.h"
+
+#define GRANTS_PER_FRAME (PAGE_SIZE / sizeof(struct grant_entry_v1))
+
+/*
+ * Our side of an entry in use: what the guest's word said when it was first pinned. While pinned,
+ * this is the truth, whatever the guest writes into its entry.
+ */
+struct grant_active {
+    struct lock lock;                /* RANK_GNTTAB_ENTRY */
+    domid_t domid;                   /* who uses it; valid while pinned */
+    uint16_t readers, writers;       /* uses of either kind */
+    uint32_t mfn;                    /* the frame; valid while pinned */
+};
+_Static_assert(sizeof(struct grant_active) == 16, "two pages of these for a frame of grants");
+#define ACTIVE_ORDER 1
+
+enum maptrack_state { MAPTRACK_FREE, MAPTRACK_BUSY, MAPTRACK_LIVE };
+
+/* One mapping we hold of another's grant. */
+struct maptrack {
+    struct domain *granter;          /* reference held while not free */
+    uint32_t ref;
+    uint32_t flags;                  /* GNTMAP_*: which uses are left */
+    uint32_t next_free;
+    uint32_t state;                  /* enum maptrack_state; LIVE -> BUSY by compare-and-exchange */
+};
+#define MAPTRACKS_PER_PAGE (PAGE_SIZE / sizeof(struct maptrack))
+#define MAPTRACK_END       UINT32_MAX
+
+struct gnttab {
+    struct lock lock;                /* RANK_GNTTAB; guards growth */
+    uint32_t nr_frames, max_frames;  /* nr_frames is published after the frame's pointers */
+    struct grant_entry_v1 **shared;  /* max_frames pointers */
+    struct grant_active **active;
+
+    struct lock maptrack_lock;       /* RANK_MAPTRACK; guards: the free list, growth */
+    struct maptrack **maptrack;      /* pages of them */
+    uint32_t nr_maptracks, max_maptracks;
+    uint32_t free_maptrack;
+    uint32_t relinquish_next;        /* teardown: handles below it are done */
+};
+
+/* A use of a grant that is held: from grant_pin to grant_unpin. */
+struct grant_use {
+    struct domain *granter;
+    uint32_t ref;
+    bool writable;
+    mfn_t mfn;
+};
+
+/*
+ * Pin ref of u->granter for `user`: checks the entry, marks it as in use for the guest to see,
+ * and takes a reference (and a writable type count) of the frame.
+ * u->granter, ref, writable are given; mfn comes back. Returns GNTST_*.
+ */
+int grant_pin(struct grant_use *u, const struct domain *user);
+/* Drop the pin; the frame's references are dropped too unless they belong to a page-table entry. */
+void grant_unpin(const struct grant_use *u);
+void grant_put_frame(const struct grant_use *u);
+
+/* Make d's table at least nr_frames long. Errors: -EINVAL beyond the limit, -ENOMEM. Locks: takes d's GNTTAB. */
+MUST_CHECK int gnttab_grow(struct domain *d, uint32_t nr_frames);
+
+/* One element of the array of each sub-op; the status goes into the element. */
+void gnttab_map_one(struct vcpu *curr, struct gnttab_map_grant_ref *op);
+void gnttab_copy_one(struct vcpu *curr, struct gnttab_copy *op);
+void gnttab_transfer_one(struct vcpu *curr, struct gnttab_transfer *op);
+void gnttab_swap_one(struct vcpu *curr, struct gnttab_swap_grant_ref *op);
+
+/*
+ * Unmapping goes in two halves, so that one flush serves a batch: first the entry is cleared, then,
+ * after every cpu has flushed, the frame may be let go.
+ */
+struct gnttab_unmap {
+    struct grant_use use;
+    uint32_t handle;
+    uint32_t done;                   /* GNTMAP_host_map, GNTMAP_device_map: what ended */
+    bool last;                       /* the handle is free now */
+};
+int gnttab_unmap_begin(struct vcpu *curr, struct gnttab_unmap *u, uint32_t handle, uint64_t host_addr,
+                       uint64_t dev_bus_addr, uint64_t new_addr);
+void gnttab_unmap_finish(struct vcpu *curr, const struct gnttab_unmap *u);
+
+/* Look up a handle. NULL: no such. */
+struct maptrack *maptrack_of(const struct domain *d, uint32_t handle);
+
+#endif

@@ -1,0 +1,497 @@
+#include "core/gnttab.h"
+
+#include "core/console.h"
+#include "core/cpu.h"
+#include "core/gnttab-internal.h"
+#include "core/heap.h"
+#include "core/tlb.h"
+#include "lib/string.h"
+
+/* Unmaps that share one flush. */
+#define UNMAP_BATCH 32
+
+/* --- the table ---------------------------------------------------------------------------- */
+
+/* Locks: the table's. */
+static int add_frame(struct domain *d) {
+    struct gnttab *gt = d->gnttab;
+    struct grant_entry_v1 *shared = heap_alloc_virt(0);
+    struct grant_active *active = heap_alloc_virt(ACTIVE_ORDER);
+
+    if (!shared || !active) {
+        if (shared)
+            heap_free_virt(shared, 0);
+        if (active)
+            heap_free_virt(active, ACTIVE_ORDER);
+        return -ENOMEM;
+    }
+    for (unsigned int i = 0; i < GRANTS_PER_FRAME; i++)
+        lock_init(&active[i].lock, RANK_GNTTAB_ENTRY);
+    domain_share_page(d, shared, true);
+    gt->shared[gt->nr_frames] = shared;
+    gt->active[gt->nr_frames] = active;
+    __atomic_store_n(&gt->nr_frames, gt->nr_frames + 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+int gnttab_grow(struct domain *d, uint32_t nr_frames) {
+    struct gnttab *gt = d->gnttab;
+    int rc = 0;
+
+    if (nr_frames > gt->max_frames)
+        return -EINVAL;
+    lock_acquire(&gt->lock);
+    while (!rc && gt->nr_frames < nr_frames)
+        rc = add_frame(d);
+    lock_release(&gt->lock);
+    return rc;
+}
+
+int gnttab_get_frame(struct domain *d, bool status, unsigned int idx, mfn_t *mfn) {
+    int rc;
+
+    if (status || idx >= d->gnttab->max_frames) /* status frames are version 2's */
+        return -EINVAL;
+    rc = gnttab_grow(d, idx + 1);
+    if (!rc)
+        *mfn = virt_to_mfn(d->gnttab->shared[index_nospec(idx, d->gnttab->max_frames)]);
+    return rc;
+}
+
+int gnttab_domain_init(struct domain *d, unsigned int max_frames, unsigned int max_maptrack) {
+    struct gnttab *gt = mem_alloc_struct(struct gnttab);
+
+    if (!gt)
+        return -ENOMEM;
+    d->gnttab = gt;
+    lock_init(&gt->lock, RANK_GNTTAB);
+    lock_init(&gt->maptrack_lock, RANK_MAPTRACK);
+    gt->max_frames = MAX(max_frames, 1u);
+    gt->max_maptracks = max_maptrack * (uint32_t)MAPTRACKS_PER_PAGE;
+    gt->free_maptrack = MAPTRACK_END;
+    gt->shared = mem_alloc_array(gt->max_frames, sizeof(*gt->shared));
+    gt->active = mem_alloc_array(gt->max_frames, sizeof(*gt->active));
+    gt->maptrack = mem_alloc_array(MAX(max_maptrack, 1u), sizeof(*gt->maptrack));
+    if (!gt->shared || !gt->active || !gt->maptrack)
+        return -ENOMEM; /* gnttab_domain_destroy frees the rest */
+    return gnttab_grow(d, 1);
+}
+
+void gnttab_domain_destroy(struct domain *d) {
+    struct gnttab *gt = d->gnttab;
+
+    if (!gt)
+        return;
+    d->gnttab = NULL;
+    for (uint32_t i = 0; i < gt->nr_frames; i++) {
+        domain_unshare_page(gt->shared[i]);
+        heap_free_virt(gt->active[i], ACTIVE_ORDER);
+    }
+    for (uint32_t i = 0; i < gt->nr_maptracks / MAPTRACKS_PER_PAGE; i++)
+        mem_free(gt->maptrack[i]);
+    mem_free(gt->shared);
+    mem_free(gt->active);
+    mem_free(gt->maptrack);
+    mem_free(gt);
+}
+
+/* --- pins ----------------------------------------------------------------------------------- */
+
+static bool grant_of(const struct domain *d, uint32_t ref, struct grant_entry_v1 **sha,
+                     struct grant_active **act) {
+    const struct gnttab *gt = d->gnttab;
+    uint64_t nr = __atomic_load_n(&gt->nr_frames, __ATOMIC_ACQUIRE) * GRANTS_PER_FRAME;
+
+    if (ref >= nr)
+        return false;
+    ref = (uint32_t)index_nospec(ref, nr);
+    *sha = &gt->shared[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME];
+    *act = &gt->active[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME];
+    return true;
+}
+
+/*
+ * Check flags and domid of the guest's entry and mark the use in it, in one atomic step: the guest
+ * revokes by a compare-and-exchange of the same word. Returns GNTST_*.
+ */
+static int mark_in_use(struct grant_entry_v1 *sha, domid_t user, bool writable) {
+    uint32_t *word = (uint32_t *)sha; /* flags low, domid high */
+    uint32_t old = READ_ONCE(*word), new;
+
+    do {
+        uint16_t flags = (uint16_t)old;
+
+        if ((flags & GTF_type_mask) != GTF_permit_access || old >> 16 != user)
+            return GNTST_bad_gntref;
+        if (writable && (flags & GTF_readonly))
+            return GNTST_permission_denied;
+        new = old | GTF_reading | (writable ? GTF_writing : 0);
+    } while (!__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    return GNTST_okay;
+}
+
+static void clear_in_use(struct grant_entry_v1 *sha, const struct grant_active *act) {
+    uint16_t gone = 0;
+
+    if (!act->writers)
+        gone |= GTF_writing;
+    if (!act->writers && !act->readers)
+        gone |= GTF_reading;
+    if (gone)
+        __atomic_fetch_and(&sha->flags, (uint16_t)~gone, __ATOMIC_SEQ_CST);
+}
+
+static bool get_frame(const struct domain *owner, mfn_t mfn, bool writable) {
+    struct page *pg = mfn_lookup(mfn);
+
+    if (!pg)
+        return false;
+    return writable ? !page_get_and_type(pg, owner, PAGE_WRITABLE) : page_get(pg, owner);
+}
+
+void grant_put_frame(const struct grant_use *u) {
+    struct page *pg = mfn_to_page(u->mfn);
+
+    if (u->writable)
+        page_put_and_type(pg);
+    else
+        page_put(pg);
+}
+
+/* Locks: the entry's. */
+static int pin_locked(struct grant_use *u, const struct domain *user, struct grant_entry_v1 *sha,
+                      struct grant_active *act) {
+    bool pinned = act->readers || act->writers;
+    int rc = GNTST_okay;
+
+    if (act->readers == UINT16_MAX || act->writers == UINT16_MAX)
+        return GNTST_no_space;
+    if (pinned && act->domid != user->domid)
+        return GNTST_bad_gntref;
+    if (!pinned || (u->writable && !act->writers))
+        rc = mark_in_use(sha, user->domid, u->writable);
+    if (rc != GNTST_okay)
+        return rc;
+    u->mfn = mfn_of(pinned ? act->mfn : READ_ONCE(sha->frame));
+    if (!get_frame(u->granter, u->mfn, u->writable)) {
+        clear_in_use(sha, act);
+        return GNTST_bad_page;
+    }
+    act->domid = user->domid;
+    act->mfn = (uint32_t)u->mfn.n;
+    if (u->writable)
+        act->writers++;
+    else
+        act->readers++;
+    return GNTST_okay;
+}
+
+int grant_pin(struct grant_use *u, const struct domain *user) {
+    struct grant_entry_v1 *sha;
+    struct grant_active *act;
+    int rc;
+
+    if (!grant_of(u->granter, u->ref, &sha, &act))
+        return GNTST_bad_gntref;
+    lock_acquire(&act->lock);
+    rc = pin_locked(u, user, sha, act);
+    lock_release(&act->lock);
+    return rc;
+}
+
+void grant_unpin(const struct grant_use *u) {
+    struct grant_entry_v1 *sha;
+    struct grant_active *act;
+
+    BUG_ON(!grant_of(u->granter, u->ref, &sha, &act)); /* tables never shrink */
+    lock_acquire(&act->lock);
+    if (u->writable)
+        act->writers--;
+    else
+        act->readers--;
+    clear_in_use(sha, act);
+    lock_release(&act->lock);
+}
+
+void gnttab_swap_one(struct vcpu *curr, struct gnttab_swap_grant_ref *op) {
+    struct grant_entry_v1 *sha[2], copy;
+    struct grant_active *act[2];
+    bool busy;
+
+    op->status = GNTST_bad_gntref;
+    if (!grant_of(curr->domain, op->ref_a, &sha[0], &act[0]) ||
+        !grant_of(curr->domain, op->ref_b, &sha[1], &act[1]))
+        return;
+    op->status = GNTST_okay;
+    if (sha[0] == sha[1])
+        return;
+    lock_pair(&act[0]->lock, &act[1]->lock);
+    busy = act[0]->readers || act[0]->writers || act[1]->readers || act[1]->writers;
+    if (busy) {
+        op->status = GNTST_eagain;
+    } else {
+        copy = *sha[0];
+        *sha[0] = *sha[1];
+        *sha[1] = copy;
+    }
+    unlock_pair(&act[0]->lock, &act[1]->lock);
+}
+
+/* --- sub-ops on the table itself -------------------------------------------------------------- */
+
+static int granter_of(struct vcpu *curr, domid_t id, struct domain **d) {
+    if (id == DOMID_SELF || id == curr->domain->domid) {
+        *d = domain_get(curr->domain);
+        return GNTST_okay;
+    }
+    switch (domain_lookup_controlled(id, d)) {
+    case 0:
+        return GNTST_okay;
+    case -EPERM:
+        return GNTST_permission_denied;
+    default:
+        return GNTST_bad_domain;
+    }
+}
+
+static int setup_frames(struct domain *d, const struct gnttab_setup_table *op) {
+    struct gnttab *gt = d->gnttab;
+
+    if (gnttab_grow(d, op->nr_frames))
+        return GNTST_general_error;
+    for (uint32_t i = 0; i < op->nr_frames; i++) {
+        xen_pfn_t mfn = virt_to_mfn(gt->shared[i]).n;
+
+        if (copy_to_guest((guest_va_t){op->frame_list.va + i * sizeof(mfn)}, &mfn, sizeof(mfn)))
+            return GNTST_bad_virt_addr;
+    }
+    return GNTST_okay;
+}
+
+static long do_setup_table(struct vcpu *curr, guest_va_t at, uint64_t count) {
+    struct gnttab_setup_table op;
+    struct domain *d;
+
+    if (count != 1)
+        return -EINVAL;
+    if (copy_from_guest(&op, at, sizeof(op)))
+        return -EFAULT;
+    if (op.nr_frames > curr->domain->gnttab->max_frames && op.dom == DOMID_SELF)
+        return -EINVAL;
+    op.status = (int16_t)granter_of(curr, op.dom, &d);
+    if (op.status == GNTST_okay) {
+        op.status = (int16_t)setup_frames(d, &op);
+        domain_put(d);
+    }
+    return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
+}
+
+static long do_query_size(struct vcpu *curr, guest_va_t at, uint64_t count) {
+    struct gnttab_query_size op;
+    struct domain *d;
+
+    if (count != 1)
+        return -EINVAL;
+    if (copy_from_guest(&op, at, sizeof(op)))
+        return -EFAULT;
+    op.status = (int16_t)granter_of(curr, op.dom, &d);
+    if (op.status == GNTST_okay) {
+        op.nr_frames = READ_ONCE(d->gnttab->nr_frames);
+        op.max_nr_frames = d->gnttab->max_frames;
+        domain_put(d);
+    }
+    return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
+}
+
+/* There is version 1 only. A guest that asks for 2 is told no and uses 1, as Linux does. */
+static long do_set_version(struct vcpu *curr, guest_va_t at, uint64_t count) {
+    struct gnttab_set_version op;
+    uint32_t wanted;
+
+    (void)curr;
+    if (count != 1)
+        return -EINVAL;
+    if (copy_from_guest(&op, at, sizeof(op)))
+        return -EFAULT;
+    wanted = op.version;
+    op.version = 1;
+    if (copy_to_guest(at, &op, sizeof(op)))
+        return -EFAULT;
+    return wanted == 1 ? 0 : wanted == 2 ? -ENOSYS : -EINVAL;
+}
+
+static long do_get_version(struct vcpu *curr, guest_va_t at, uint64_t count) {
+    struct gnttab_get_version op;
+    struct domain *d;
+
+    if (count != 1)
+        return -EINVAL;
+    if (copy_from_guest(&op, at, sizeof(op)))
+        return -EFAULT;
+    switch (granter_of(curr, op.dom, &d)) {
+    case GNTST_okay:
+        break;
+    case GNTST_permission_denied:
+        return -EPERM;
+    default:
+        return -ESRCH;
+    }
+    op.version = 1;
+    domain_put(d);
+    return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
+}
+
+static long do_get_status_frames(struct vcpu *curr, guest_va_t at, uint64_t count) {
+    struct gnttab_get_status_frames op;
+
+    (void)curr;
+    if (count != 1)
+        return -EINVAL;
+    if (copy_from_guest(&op, at, sizeof(op)))
+        return -EFAULT;
+    op.status = GNTST_general_error; /* version 2's */
+    return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
+}
+
+/* --- sub-ops on arrays ------------------------------------------------------------------------- */
+
+union array_element {
+    struct gnttab_map_grant_ref map;
+    struct gnttab_copy copy;
+    struct gnttab_transfer transfer;
+    struct gnttab_swap_grant_ref swap;
+};
+
+static void run_map(struct vcpu *curr, union array_element *op) {
+    gnttab_map_one(curr, &op->map);
+}
+static void run_copy(struct vcpu *curr, union array_element *op) {
+    gnttab_copy_one(curr, &op->copy);
+}
+static void run_transfer(struct vcpu *curr, union array_element *op) {
+    gnttab_transfer_one(curr, &op->transfer);
+}
+static void run_swap(struct vcpu *curr, union array_element *op) {
+    gnttab_swap_one(curr, &op->swap);
+}
+
+/*
+ * An array of independent elements: fetch one, do it, write its results back. Gives way between two
+ * elements; arg[1] and arg[2] then name the rest.
+ */
+static long each_element(struct vcpu *curr, uint64_t arg[6], size_t size,
+                         void (*run)(struct vcpu *, union array_element *)) {
+    while (arg[2]) {
+        guest_va_t at = {arg[1]};
+        union array_element op;
+
+        if (copy_from_guest(&op, at, size))
+            return -EFAULT;
+        run(curr, &op);
+        if (copy_to_guest(at, &op, size))
+            return -EFAULT;
+        arg[1] += size;
+        if (--arg[2] && preempt_needed())
+            return -ERESTART;
+    }
+    return 0;
+}
+
+/* Both unmapping sub-ops seen as one. */
+struct unmap_args {
+    uint64_t host_addr, dev_bus_addr, new_addr;
+    uint32_t handle;
+};
+
+static int fetch_unmap(bool replace, guest_va_t at, struct unmap_args *a) {
+    struct gnttab_unmap_and_replace r;
+    struct gnttab_unmap_grant_ref u;
+
+    if (replace) {
+        if (copy_from_guest(&r, at, sizeof(r)))
+            return -EFAULT;
+        *a = (struct unmap_args){r.host_addr, 0, r.new_addr, r.handle};
+    } else {
+        if (copy_from_guest(&u, at, sizeof(u)))
+            return -EFAULT;
+        *a = (struct unmap_args){u.host_addr, u.dev_bus_addr, 0, u.handle};
+    }
+    return 0;
+}
+
+/*
+ * A batch is cleared first, then flushed, then let go: a cpu of the grantee may reach the frame until it
+ * has flushed, so the granter must not get it back before.
+ */
+static long unmap_array(struct vcpu *curr, uint64_t arg[6], bool replace) {
+    size_t size = replace ? sizeof(struct gnttab_unmap_and_replace)
+                          : sizeof(struct gnttab_unmap_grant_ref);
+    size_t status_at = replace ? offsetof(struct gnttab_unmap_and_replace, status)
+                               : offsetof(struct gnttab_unmap_grant_ref, status);
+    struct gnttab_unmap batch[UNMAP_BATCH];
+
+    while (arg[2]) {
+        unsigned int n = 0, done = 0;
+        long rc = 0;
+
+        for (; !rc && n < UNMAP_BATCH && arg[2]; arg[1] += size, arg[2]--) {
+            struct unmap_args a;
+            int16_t status;
+
+            rc = fetch_unmap(replace, (guest_va_t){arg[1]}, &a);
+            if (rc)
+                break;
+            if (replace && !a.new_addr)
+                status = GNTST_bad_virt_addr;
+            else
+                status = (int16_t)gnttab_unmap_begin(curr, &batch[n], a.handle, a.host_addr,
+                                                     a.dev_bus_addr, a.new_addr);
+            if (status == GNTST_okay)
+                n++;
+            rc = copy_to_guest((guest_va_t){arg[1] + status_at}, &status, sizeof(status));
+        }
+        if (n)
+            arch_tlb_flush_mask(&curr->domain->dirty_cpus);
+        while (done < n)
+            gnttab_unmap_finish(curr, &batch[done++]);
+        if (rc)
+            return rc;
+        if (arg[2] && preempt_needed())
+            return -ERESTART;
+    }
+    return 0;
+}
+
+long hypercall_grant_table_op(struct vcpu *curr, uint64_t arg[6]) {
+    guest_va_t at = {arg[1]};
+    uint64_t count = arg[2];
+
+    if (count > INT32_MAX)
+        return -EINVAL;
+    switch (arg[0]) {
+    case GNTTABOP_map_grant_ref:
+        return each_element(curr, arg, sizeof(struct gnttab_map_grant_ref), run_map);
+    case GNTTABOP_unmap_grant_ref:
+        return unmap_array(curr, arg, false);
+    case GNTTABOP_unmap_and_replace:
+        return unmap_array(curr, arg, true);
+    case GNTTABOP_copy:
+        return each_element(curr, arg, sizeof(struct gnttab_copy), run_copy);
+    case GNTTABOP_transfer:
+        return each_element(curr, arg, sizeof(struct gnttab_transfer), run_transfer);
+    case GNTTABOP_swap_grant_ref:
+        return each_element(curr, arg, sizeof(struct gnttab_swap_grant_ref), run_swap);
+    case GNTTABOP_setup_table:
+        return do_setup_table(curr, at, count);
+    case GNTTABOP_query_size:
+        return do_query_size(curr, at, count);
+    case GNTTABOP_set_version:
+        return do_set_version(curr, at, count);
+    case GNTTABOP_get_version:
+        return do_get_version(curr, at, count);
+    case GNTTABOP_get_status_frames:
+        return do_get_status_frames(curr, at, count);
+    default: /* dump_table; cache_flush is Arm's */
+        return -ENOSYS;
+    }
+}
