@@ -16,6 +16,12 @@ typedef long (*hypercall_fn)(struct vcpu *curr, uint64_t arg[6]);
 /* From entry.S: the current vcpu executed `syscall` in kernel mode; registers are in v->arch.regs. */
 void pv_hypercall(struct vcpu *curr);
 
+/*
+ * Fill a page with call stubs, 32 bytes a hypercall, for kernels that ask for one
+ * (note HYPERCALL_PAGE). Everything else in it is ud2.
+ */
+void pv_fill_hypercall_page(void *page);
+
 /* One per hypercall; the table is in pv/hypercall.c, each is defined in the file named. */
 long hypercall_set_trap_table(struct vcpu *curr, uint64_t arg[6]);      /* traps.c */
 long hypercall_mmu_update(struct vcpu *curr, uint64_t arg[6]);          /* mmu-update.c */
