@@ -36,10 +36,11 @@ struct domain {
     struct vcpu **vcpu;              /* max_vcpus entries, NULL until created */
     cpumask_t dirty_cpus;            /* cpus that may hold its translations */
 
-    struct lock page_lock;           /* RANK_PAGE_LIST; guards: the four below */
+    struct lock page_lock;           /* RANK_PAGE_LIST; guards: the five below */
     struct page_list pages;          /* every frame it owns, less the PG_XEN ones */
     uint64_t nr_pages, max_pages;
     uint64_t nr_xen_pages;
+    uint32_t relinquish_at;          /* teardown: frame where mmu_relinquish goes on; 0: the first */
 
     struct shared_info *shared_info; /* PG_XEN page */
     uint32_t vm_assist;              /* VMASST_TYPE_* bits */

@@ -1,0 +1,53 @@
+/*
+ * The loop that mmu_update and mmuext_op share: args (ops, count, done, domid).
+ *
+ * Stops at the first operation that fails. *done counts those that succeeded, over all
+ * continuations: bit 31 of count says "this goes on", and then *done holds the number so far. All of
+ * it comes from the guest again each time, which can only mislead itself.
+ */
+#ifndef PV_MMU_BATCH_H
+#define PV_MMU_BATCH_H
+
+#include "pv/mmu.h"
+
+#define MMU_BATCH_GOES_ON (UINT32_C(1) << 31)
+
+typedef int (*mmu_batch_fn)(struct vcpu *curr, void *context, const void *op);
+
+static inline __attribute__((always_inline)) long mmu_batch_run(struct vcpu *curr, uint64_t arg[6], void *op,
+                                                                size_t op_size, mmu_batch_fn run, void *context) {
+    uint32_t left = (uint32_t)arg[1] & ~MMU_BATCH_GOES_ON, done = 0;
+    guest_va_t at = {arg[0]}, pdone = {arg[2]};
+    bool first = true;
+    int rc = 0;
+
+    if ((arg[1] & MMU_BATCH_GOES_ON) && pdone.va && copy_from_guest(&done, pdone, sizeof(done)))
+        return -EFAULT;
+
+    for (; left && !rc; first = false) {
+        rc = mmu_unwind_finish(curr);
+        if (!rc && !first && preempt_needed())
+            rc = -ERESTART;
+        if (!rc)
+            rc = copy_from_guest(op, at, op_size);
+        if (!rc)
+            rc = run(curr, context, op);
+        if (!rc) {
+            at.va += op_size;
+            left--;
+            done++;
+        }
+    }
+    if (!rc)
+        rc = mmu_unwind_finish(curr);
+
+    if (rc == -ERESTART) {
+        arg[0] = at.va;
+        arg[1] = left | MMU_BATCH_GOES_ON;
+    }
+    if (pdone.va && copy_to_guest(pdone, &done, sizeof(done)) && rc != -ERESTART)
+        rc = -EFAULT;
+    return rc;
+}
+
+#endif

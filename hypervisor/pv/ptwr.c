@@ -1,0 +1,314 @@
+/*
+ * Guests that write their page tables directly. Tables are mapped read-only, so the write faults; the
+ * few instructions that Linux uses for it are carried out here, by the rules of an L1 entry update.
+ */
+#include "arch/mm.h"
+#include "lib/string.h"
+#include "pv/mmu.h"
+#include "pv/traps.h"
+
+#define PF_P    (1 << 0)
+#define PF_W    (1 << 1)
+#define PF_RSVD (1 << 3)
+
+#define FLAG_CF 0x001
+#define FLAG_PF 0x004
+#define FLAG_AF 0x010
+#define FLAG_ZF 0x040
+#define FLAG_SF 0x080
+#define FLAG_TF 0x100
+#define FLAG_OF 0x800
+#define FLAG_RF 0x10000
+#define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+
+#define VECTOR_DB 1
+#define DR6_BS    BIT(14)
+
+#define INSN_MAX 15
+
+enum op { OP_NONE, OP_MOV, OP_XCHG, OP_AND, OP_OR, OP_XOR, OP_BTS, OP_BTR, OP_BTC, OP_CMPXCHG, OP_XADD };
+enum src { SRC_REG, SRC_IMM, SRC_IMM8 };
+
+/* What an opcode means. The second half of a form is a group: the operation is chosen by the ModRM reg field. */
+struct form {
+    uint8_t op, src;
+    bool byte;
+    const uint8_t *group;
+};
+
+static const uint8_t group_mov[8] = {[0] = OP_MOV};
+static const uint8_t group_alu[8] = {[1] = OP_OR, [4] = OP_AND, [6] = OP_XOR};
+static const uint8_t group_bit[8] = {[5] = OP_BTS, [6] = OP_BTR, [7] = OP_BTC};
+
+static const struct form one_byte[256] = {
+    [0x08] = {OP_OR, SRC_REG, true, NULL},    [0x09] = {OP_OR, SRC_REG, false, NULL},
+    [0x20] = {OP_AND, SRC_REG, true, NULL},   [0x21] = {OP_AND, SRC_REG, false, NULL},
+    [0x30] = {OP_XOR, SRC_REG, true, NULL},   [0x31] = {OP_XOR, SRC_REG, false, NULL},
+    [0x80] = {0, SRC_IMM, true, group_alu},   [0x81] = {0, SRC_IMM, false, group_alu},
+    [0x83] = {0, SRC_IMM8, false, group_alu}, [0x86] = {OP_XCHG, SRC_REG, true, NULL},
+    [0x87] = {OP_XCHG, SRC_REG, false, NULL}, [0x88] = {OP_MOV, SRC_REG, true, NULL},
+    [0x89] = {OP_MOV, SRC_REG, false, NULL},  [0xc6] = {0, SRC_IMM, true, group_mov},
+    [0xc7] = {0, SRC_IMM, false, group_mov},
+};
+static const struct form two_byte[256] = {
+    [0xab] = {OP_BTS, SRC_REG, false, NULL},  [0xb3] = {OP_BTR, SRC_REG, false, NULL},
+    [0xbb] = {OP_BTC, SRC_REG, false, NULL},  [0xba] = {0, SRC_IMM8, false, group_bit},
+    [0xb0] = {OP_CMPXCHG, SRC_REG, true, NULL}, [0xb1] = {OP_CMPXCHG, SRC_REG, false, NULL},
+    [0xc0] = {OP_XADD, SRC_REG, true, NULL},  [0xc1] = {OP_XADD, SRC_REG, false, NULL},
+};
+
+/* A decoded instruction: mem[ea] = mem[ea] op src, size bytes. */
+struct insn {
+    const uint8_t *at, *end;         /* bytes not decoded yet */
+    bool truncated;
+    uint8_t rex;
+    uint8_t op;
+    unsigned int size;
+    unsigned int reg;                /* the register operand; meaningful for SRC_REG */
+    bool src_is_reg;
+    uint64_t src;
+    uint64_t ea, next_rip;
+};
+
+/* The next n bytes, sign-extended. */
+static uint64_t fetch(struct insn *in, unsigned int n) {
+    uint64_t value = 0;
+
+    if ((size_t)(in->end - in->at) < n) {
+        in->truncated = true;
+        return 0;
+    }
+    memcpy(&value, in->at, n);
+    in->at += n;
+    return (uint64_t)((int64_t)(value << (64 - 8 * n)) >> (64 - 8 * n));
+}
+
+static uint64_t *gpr(struct cpu_user_regs *regs, unsigned int n) {
+    static const uint8_t offset[16] = {
+        offsetof(struct cpu_user_regs, rax), offsetof(struct cpu_user_regs, rcx),
+        offsetof(struct cpu_user_regs, rdx), offsetof(struct cpu_user_regs, rbx),
+        offsetof(struct cpu_user_regs, rsp), offsetof(struct cpu_user_regs, rbp),
+        offsetof(struct cpu_user_regs, rsi), offsetof(struct cpu_user_regs, rdi),
+        offsetof(struct cpu_user_regs, r8),  offsetof(struct cpu_user_regs, r9),
+        offsetof(struct cpu_user_regs, r10), offsetof(struct cpu_user_regs, r11),
+        offsetof(struct cpu_user_regs, r12), offsetof(struct cpu_user_regs, r13),
+        offsetof(struct cpu_user_regs, r14), offsetof(struct cpu_user_regs, r15),
+    };
+
+    return (uint64_t *)((char *)regs + offset[n]);
+}
+
+static uint64_t size_mask(unsigned int size) {
+    return ~UINT64_C(0) >> (64 - 8 * size);
+}
+
+/* Without REX, byte registers 4-7 are AH, CH, DH, BH. */
+static bool is_high_byte(const struct insn *in, unsigned int n) {
+    return in->size == 1 && !in->rex && n >= 4;
+}
+
+static uint64_t read_reg(const struct insn *in, struct cpu_user_regs *regs, unsigned int n) {
+    uint64_t value = is_high_byte(in, n) ? *gpr(regs, n - 4) >> 8 : *gpr(regs, n);
+
+    return value & size_mask(in->size);
+}
+
+static void write_reg(const struct insn *in, struct cpu_user_regs *regs, unsigned int n, uint64_t value) {
+    unsigned int shift = is_high_byte(in, n) ? 8 : 0;
+    uint64_t *reg = gpr(regs, shift ? n - 4 : n), mask = size_mask(in->size) << shift;
+
+    if (in->size == 4)
+        mask = ~UINT64_C(0); /* clears the upper half */
+    *reg = (*reg & ~mask) | value << shift;
+}
+
+/* The memory operand; false: a register operand. rip-relative: the end of the instruction is added later. */
+static bool decode_ea(struct insn *in, struct cpu_user_regs *regs, uint8_t modrm, bool *rip_relative) {
+    unsigned int mod = modrm >> 6, base = modrm & 7;
+    bool has_base = true;
+
+    if (mod == 3)
+        return false;
+    in->ea = 0;
+    if (base == 4) {
+        uint8_t sib = (uint8_t)fetch(in, 1);
+        unsigned int index = (sib >> 3 & 7) | (in->rex & 2) << 2;
+
+        if (index != 4)
+            in->ea = *gpr(regs, index) << (sib >> 6);
+        base = sib & 7;
+        has_base = !(base == 5 && mod == 0);
+    } else if (base == 5 && mod == 0) {
+        has_base = false;
+        *rip_relative = true;
+    }
+    if (has_base)
+        in->ea += *gpr(regs, base | (in->rex & 1) << 3);
+    if (mod == 1)
+        in->ea += fetch(in, 1);
+    else if (mod == 2 || !has_base)
+        in->ea += fetch(in, 4);
+    return true;
+}
+
+static bool op_is_bit(uint8_t op) {
+    return op >= OP_BTS && op <= OP_BTC;
+}
+
+static bool decode(struct insn *in, struct cpu_user_regs *regs) {
+    const uint8_t *start = in->at;
+    bool opsize16 = false, rip_relative = false;
+    const struct form *form;
+    uint8_t byte, modrm;
+
+    for (;; in->rex = 0) {
+        byte = (uint8_t)fetch(in, 1);
+        if ((byte & 0xf0) == 0x40) {
+            in->rex = byte; /* counts only right before the opcode */
+            byte = (uint8_t)fetch(in, 1);
+        }
+        if (byte == 0x66)
+            opsize16 = true;
+        /* lock; es, cs, ss, ds (lock patched away for one cpu): nothing to us in 64-bit mode */
+        else if (byte != 0xf0 && byte != 0x26 && byte != 0x2e && byte != 0x36 && byte != 0x3e)
+            break;
+    }
+    form = &one_byte[byte];
+    if (byte == 0x0f)
+        form = &two_byte[(uint8_t)fetch(in, 1)];
+    modrm = (uint8_t)fetch(in, 1);
+    in->op = form->group ? form->group[modrm >> 3 & 7] : form->op;
+    in->size = form->byte ? 1 : in->rex & 8 ? 8 : opsize16 ? 2 : 4;
+    in->reg = (modrm >> 3 & 7) | (in->rex & 4) << 1;
+    in->src_is_reg = form->src == SRC_REG;
+    if (in->op == OP_NONE || !decode_ea(in, regs, modrm, &rip_relative))
+        return false;
+
+    if (in->src_is_reg)
+        in->src = read_reg(in, regs, in->reg);
+    else
+        in->src = fetch(in, form->src == SRC_IMM8 ? 1 : MIN(in->size, 4)) & size_mask(in->size);
+    in->next_rip = regs->rip + (uint64_t)(in->at - start);
+    if (rip_relative)
+        in->ea += in->next_rip;
+    if (op_is_bit(in->op)) {
+        int64_t bit = (int64_t)(in->src << (64 - 8 * in->size)) >> (64 - 8 * in->size);
+
+        /* A bit number in a register reaches beyond the operand. */
+        if (in->src_is_reg)
+            in->ea += (uint64_t)(bit >> (bit_highest(in->size) + 3)) * in->size;
+        in->src = BIT(in->src & (in->size * 8 - 1));
+    }
+    return !in->truncated;
+}
+
+static uint64_t result_flags(uint64_t r, unsigned int size) {
+    return (r == 0 ? FLAG_ZF : 0) | (r >> (size * 8 - 1) & 1 ? FLAG_SF : 0) |
+           (__builtin_parity((unsigned int)r & 0xff) ? 0 : FLAG_PF);
+}
+
+/* Flags of a + b = r, and (with the roles of a and r exchanged) of r - b = a. */
+static uint64_t carry_flags(uint64_t a, uint64_t b, uint64_t r, unsigned int size) {
+    return (r < a ? FLAG_CF : 0) | ((a ^ b ^ r) & FLAG_AF) |
+           ((~(a ^ b) & (a ^ r)) >> (size * 8 - 1) & 1 ? FLAG_OF : 0);
+}
+
+/* The operation on `old`: what to store, and in *regs what else it changes. false: nothing to store. */
+static bool execute(const struct insn *in, struct cpu_user_regs *regs, uint64_t old, uint64_t *new) {
+    uint64_t mask = size_mask(in->size), flags = regs->rflags & ~(uint64_t)FLAGS_ARITH, acc;
+
+    switch (in->op) {
+    case OP_MOV:
+        *new = in->src;
+        return true;
+    case OP_XCHG:
+        *new = in->src;
+        write_reg(in, regs, in->reg, old);
+        return true;
+    case OP_BTS:
+    case OP_BTR:
+    case OP_BTC:
+        *new = in->op == OP_BTS ? old | in->src : in->op == OP_BTR ? old & ~in->src : old ^ in->src;
+        regs->rflags = (regs->rflags & ~(uint64_t)FLAG_CF) | (old & in->src ? FLAG_CF : 0);
+        return true;
+    case OP_CMPXCHG:
+        acc = regs->rax & mask;
+        *new = in->src;
+        regs->rflags = flags | result_flags((acc - old) & mask, in->size) |
+                       carry_flags((acc - old) & mask, old, acc, in->size);
+        if (acc != old)
+            write_reg(&(struct insn){.size = in->size, .rex = 1}, regs, 0, old);
+        return acc == old;
+    case OP_XADD:
+        *new = (old + in->src) & mask;
+        regs->rflags = flags | result_flags(*new, in->size) | carry_flags(old, in->src, *new, in->size);
+        write_reg(in, regs, in->reg, old);
+        return true;
+    default:
+        *new = in->op == OP_AND ? old & in->src : in->op == OP_OR ? old | in->src : old ^ in->src;
+        regs->rflags = flags | result_flags(*new, in->size);
+        return true;
+    }
+}
+
+/* Carry it out on a snapshot until the entry still is what the snapshot said. */
+static int apply(struct vcpu *v, const struct insn *in, uint64_t *slot) {
+    unsigned int shift = in->ea % sizeof(uint64_t) * 8;
+    uint64_t mask = size_mask(in->size) << shift;
+    int rc;
+
+    do {
+        uint64_t entry = READ_ONCE(*slot), new;
+        struct cpu_user_regs regs = v->arch.regs;
+
+        rc = 0;
+        if (execute(in, &regs, (entry & mask) >> shift, &new))
+            rc = mmu_exchange_l1e(v->domain, v->domain, slot, entry, (entry & ~mask) | new << shift);
+        if (!rc) {
+            regs.rip = in->next_rip;
+            regs.rflags &= ~(uint64_t)FLAG_RF;
+            v->arch.regs = regs;
+        }
+    } while (rc == -EAGAIN);
+    return rc;
+}
+
+/* The bytes at rip, as many as are there up to the longest instruction. */
+static size_t fetch_bytes(uint64_t rip, uint8_t bytes[INSN_MAX]) {
+    size_t in_page = PAGE_SIZE - rip % PAGE_SIZE;
+
+    if (!copy_from_guest(bytes, (guest_va_t){rip}, INSN_MAX))
+        return INSN_MAX;
+    return in_page < INSN_MAX && !copy_from_guest(bytes, (guest_va_t){rip}, in_page) ? in_page : 0;
+}
+
+bool ptwr_fault(struct vcpu *v, uint64_t va, uint32_t error_code) {
+    struct cpu_user_regs *regs = &v->arch.regs;
+    uint8_t bytes[INSN_MAX];
+    struct insn in = {.at = bytes};
+    struct page *pg;
+    uint64_t e;
+    int rc;
+
+    if ((error_code & (PF_P | PF_W | PF_RSVD)) != (PF_P | PF_W) || !v->arch.kernel_mode ||
+        !(v->domain->vm_assist & BIT(VMASST_TYPE_writable_pagetables)))
+        return false;
+    e = mmu_walk(v->arch.kernel_l4, va);
+    pg = mfn_lookup(pte_mfn(e));
+    if (!e || e & PTE_RW || !pg || !page_type_is(pg, PAGE_L1))
+        return false;
+    in.end = bytes + fetch_bytes(regs->rip, bytes);
+    if (!decode(&in, regs) || in.ea != va || va % in.size)
+        return false;
+    if (page_get_and_type(pg, v->domain, PAGE_L1))
+        return false;
+    rc = apply(v, &in, (uint64_t *)page_to_virt(pg) + va % PAGE_SIZE / sizeof(uint64_t));
+    page_put_and_type(pg);
+    if (rc)
+        return false;
+    if (regs->rflags & FLAG_TF) {
+        v->arch.debugreg[6] |= DR6_BS;
+        pv_inject(v, VECTOR_DB, 0);
+    }
+    return true;
+}
