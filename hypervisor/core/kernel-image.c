@@ -44,8 +44,8 @@ static INIT_TEXT void copy_version(struct kernel_image *ki, size_t setup_len) {
 }
 
 /*
- * The notes of Linux 6.1 claim dom0 support whether or not it is built in, and without it the kernel
- * comes up as first domain with no console. Debian's one of that kind is known by its name alone.
+ * The notes of Linux 6.1 claim dom0 support whether or not it is built in, and without it the
+ * kernel comes up as first domain with no console. Only its name tells Debian's one of that kind.
  */
 static INIT_TEXT bool is_debian_cloud(const struct kernel_image *ki) {
     static const char flavour[] = "-cloud-amd64";
@@ -89,7 +89,8 @@ INIT_TEXT const char *kernel_image_probe(struct kernel_image *ki, const void *fi
     ki->packing = packing_of(ki->data, ki->len);
     ki->unpacked_len = ki->len;
     switch (ki->packing) {
-    case PACKING_ELF: return NULL;
+    case PACKING_ELF:
+        return NULL;
     case PACKING_BZIP2:
         return "is packed with bzip2, which is not supported: build it with CONFIG_KERNEL_XZ";
     case PACKING_LZMA:
@@ -99,12 +100,13 @@ INIT_TEXT const char *kernel_image_probe(struct kernel_image *ki, const void *fi
     case PACKING_UNKNOWN:
         return bzimage ? "is a bzImage with a payload of unknown format: the file is corrupt"
                        : "is neither a bzImage nor an ELF file: name a Linux kernel (vmlinuz)";
-    default: break;
+    default:
+        break;
     }
     if (!bzimage && ki->packing != PACKING_GZIP)
         return "is packed, but no bzImage: unpack it first, or use the vmlinuz";
 
-    /* The unpacked length is the last word: gzip's own, and one the kernel's build adds to others. */
+    /* The last word is the unpacked length: gzip's own, or what the kernel's build appends. */
     if (ki->len < sizeof(uint32_t))
         return "is cut off: its payload is empty; copy or install it again";
     ki->unpacked_len = read_u32(ki->data + ki->len - sizeof(uint32_t));
@@ -172,7 +174,8 @@ static INIT_TEXT const char *take_feature_names(struct pv_image *pi, const struc
         [XENFEAT_supervisor_mode_kernel] = "supervisor_mode_kernel",
         [XENFEAT_pae_pgdir_above_4gb] = "pae_pgdir_above_4gb",
     };
-    const uint32_t not_pv = BIT(XENFEAT_auto_translated_physmap) | BIT(XENFEAT_supervisor_mode_kernel);
+    const uint32_t not_pv =
+        BIT(XENFEAT_auto_translated_physmap) | BIT(XENFEAT_supervisor_mode_kernel);
 
     const char *list = (const char *)n->desc, *end = list + elf_note_text_len(n);
 

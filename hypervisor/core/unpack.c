@@ -22,7 +22,8 @@
 #define LZ4_LEGACY_MAGIC UINT32_C(0x184c2102)
 #define LZ4_BLOCK_LEN    MIB(8) /* unpacked, all but the last */
 
-static const char corrupt[] = "is corrupt: its packed data does not unpack; copy or install it again";
+static const char corrupt[] =
+    "is corrupt: its packed data does not unpack; copy or install it again";
 static const char no_scratch[] = "needs more memory to unpack than kernels do: build it with the "
                                  "kernel's own xz settings (dictionary of at most 32 MiB)";
 
@@ -55,9 +56,13 @@ static INIT_TEXT void *gzip_alloc(void *opaque, unsigned int count, unsigned int
 static INIT_TEXT const char *unpack_gzip(const uint8_t *src, size_t src_len, uint8_t *dst,
                                          size_t dst_len, struct scratch *s) {
     z_stream z = {
-        .next_in = src, .avail_in = (unsigned int)src_len,
-        .next_out = dst, .avail_out = (unsigned int)dst_len,
-        .zalloc = gzip_alloc, .zfree = scratch_free, .opaque = s,
+        .next_in = src,
+        .avail_in = (unsigned int)src_len,
+        .next_out = dst,
+        .avail_out = (unsigned int)dst_len,
+        .zalloc = gzip_alloc,
+        .zfree = scratch_free,
+        .opaque = s,
     };
 
     if (inflateInit2(&z, MAX_WBITS + 16) != Z_OK) /* + 16: gzip, not zlib */
@@ -74,13 +79,16 @@ static INIT_TEXT const char *unpack_xz(const uint8_t *src, size_t src_len, uint8
     /* An unknown kind of check is an error, not something to pass over. */
     switch (lzma_stream_buffer_decode(&memory_limit, LZMA_TELL_UNSUPPORTED_CHECK, &allocator, src,
                                       &src_at, src_len, dst, &dst_at, dst_len)) {
-    case LZMA_OK: return dst_at == dst_len ? NULL : corrupt;
+    case LZMA_OK:
+        return dst_at == dst_len ? NULL : corrupt;
     case LZMA_MEM_ERROR:
-    case LZMA_MEMLIMIT_ERROR: return no_scratch;
+    case LZMA_MEMLIMIT_ERROR:
+        return no_scratch;
     case LZMA_OPTIONS_ERROR:
     case LZMA_UNSUPPORTED_CHECK:
         return "is packed with xz options unknown here: build it with the kernel's own xz settings";
-    default: return corrupt;
+    default:
+        return corrupt;
     }
 }
 
@@ -136,7 +144,7 @@ static const struct {
     [PACKING_UNKNOWN] = {.name = "an unknown format"},
     [PACKING_ELF] = {.name = "ELF", .magic = "\177ELF", .magic_len = 4},
     [PACKING_GZIP] = {"gzip", "\x1f\x8b", unpack_gzip, KIB(64), 2},
-    [PACKING_XZ] = {"xz", "\xfd" "7zXZ", unpack_xz, XZ_DICTIONARY + KIB(512), 6},
+    [PACKING_XZ] = {"xz", "\3757zXZ", unpack_xz, XZ_DICTIONARY + KIB(512), 6},
     [PACKING_ZSTD] = {"zstd", "\x28\xb5\x2f\xfd", unpack_zstd, KIB(256), 4},
     [PACKING_LZ4] = {"lz4", "\x02\x21\x4c\x18", unpack_lz4, 0, 4},
     [PACKING_BZIP2] = {.name = "bzip2", .magic = "BZh", .magic_len = 3},

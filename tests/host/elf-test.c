@@ -150,8 +150,8 @@ TEST(a_note_area_outside_the_file_is_empty_or_clipped) {
 }
 
 TEST(numbers_have_one_two_four_or_eight_bytes) {
-    static const uint64_t want[] = {[1] = 0x11, [2] = 0x2211, [4] = 0x44332211,
-                                    [8] = 0x8877665544332211};
+    static const uint64_t want[] = {
+        [1] = 0x11, [2] = 0x2211, [4] = 0x44332211, [8] = 0x8877665544332211};
     struct elf_note n = {.desc = (const uint8_t *)"\x11\x22\x33\x44\x55\x66\x77\x88\x99"};
 
     for (n.desc_len = 0; n.desc_len <= 9; n.desc_len++) {

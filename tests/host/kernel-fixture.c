@@ -172,7 +172,8 @@ uint8_t *make_bzimage(enum packing kind, const void *elf, size_t len, size_t *im
     const uint32_t head = 0x30, start = 2 * 512 + head, tail = 100;
     size_t packed_len;
     uint8_t *packed = pack(kind, elf, len, &packed_len), *image;
-    uint32_t size = (uint32_t)len, payload_len = (uint32_t)packed_len + (kind == PACKING_GZIP ? 0 : 4);
+    uint32_t size = (uint32_t)len;
+    uint32_t payload_len = (uint32_t)packed_len + (kind == PACKING_GZIP ? 0 : 4);
 
     *image_len = start + payload_len + tail;
     image = calloc(1, *image_len);

@@ -1,4 +1,4 @@
-/* Small kernels made up in memory, and packed as kernels are: for tests of what reads such files. */
+/* Small kernels made up in memory, packed as kernels are: for tests of what reads such files. */
 #ifndef KERNEL_FIXTURE_H
 #define KERNEL_FIXTURE_H
 

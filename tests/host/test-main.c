@@ -11,7 +11,7 @@
 
 static struct test *tests, **tests_end = &tests;
 static jmp_buf test_end;
-static unsigned int nr_failures;            /* of the running test */
+static unsigned int nr_failures; /* of the running test */
 
 jmp_buf *test_on_bug;
 
@@ -41,17 +41,18 @@ void test_give_up(void) {
 
 void test_eq(intmax_t a, intmax_t b, const char *what, const char *file, int line) {
     if (a != b)
-        test_fail(file, line, "expected %s, got %jd (%#jx) and %jd (%#jx)",
-                  what, a, (uintmax_t)a, b, (uintmax_t)b);
+        test_fail(file, line, "expected %s, got %jd (%#jx) and %jd (%#jx)", what, a, (uintmax_t)a,
+                  b, (uintmax_t)b);
 }
 
 void test_str(const char *a, const char *b, const char *what, const char *file, int line) {
     if (!a || !b || strcmp(a, b))
-        test_fail(file, line, "expected %s, got \"%s\" and \"%s\"",
-                  what, a ? a : "(null)", b ? b : "(null)");
+        test_fail(file, line, "expected %s, got \"%s\" and \"%s\"", what, a ? a : "(null)",
+                  b ? b : "(null)");
 }
 
-void test_mem(const void *a, const void *b, size_t len, const char *what, const char *file, int line) {
+void test_mem(const void *a, const void *b, size_t len, const char *what, const char *file,
+              int line) {
     const unsigned char *pa = a, *pb = b;
 
     for (size_t i = 0; i < len; i++) {
@@ -95,7 +96,7 @@ int main(int argc, char **argv) {
     bool verbose = argc > 1 && !strcmp(argv[1], "-v");
     char **filter = argv + 1 + verbose;
 
-    setvbuf(stdout, NULL, _IOLBF, 0);       /* what was said before a crash must be seen */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* what was said before a crash must be seen */
     for (const struct test *t = tests; t; t = t->next) {
         bool wanted = !*filter;
 

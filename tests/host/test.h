@@ -2,7 +2,7 @@
 #define TEST_H
 
 /*
- * Host tests: one program per tests/host/x-test.c, linked with the real x.c and test-main.c. See README.md.
+ * Host tests: one program per tests/host/x-test.c, linked with the real x.c; see README.md.
  *
  *     TEST(close_of_a_free_port_is_einval) {
  *         EXPECT_EQ(evtchn_close(&d, 3), -EINVAL);
@@ -28,7 +28,8 @@ void test_fail(const char *file, int line, const char *fmt, ...)
 _Noreturn void test_give_up(void);
 void test_eq(intmax_t a, intmax_t b, const char *what, const char *file, int line);
 void test_str(const char *a, const char *b, const char *what, const char *file, int line);
-void test_mem(const void *a, const void *b, size_t len, const char *what, const char *file, int line);
+void test_mem(const void *a, const void *b, size_t len, const char *what, const char *file,
+              int line);
 
 /* bug() and panic() jump to *test_on_bug; EXPECT_BUG() points it at itself for one statement. */
 extern jmp_buf *test_on_bug;

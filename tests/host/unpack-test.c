@@ -12,8 +12,9 @@
 
 static const enum packing kinds[] = {PACKING_GZIP, PACKING_XZ, PACKING_ZSTD, PACKING_LZ4};
 
-#define for_each_kind(kind) \
-    for (enum packing kind, *p_ = (enum packing *)kinds; p_ < kinds + ARRAY_LEN(kinds) && (kind = *p_, 1); p_++)
+#define for_each_kind(kind)                                                                        \
+    for (enum packing kind, *p_ = (enum packing *)kinds;                                           \
+         p_ < kinds + ARRAY_LEN(kinds) && (kind = *p_, 1); p_++)
 
 /* Unpack and compare; true if that gave exactly want. */
 static bool unpacks_to(enum packing kind, const uint8_t *src, size_t src_len, const uint8_t *want,
@@ -135,8 +136,14 @@ TEST(formats_are_told_by_their_first_bytes) {
     EXPECT_EQ(packing_of("BZh9", 4), PACKING_BZIP2);
     EXPECT_EQ(packing_of("\x5d\0\0\x80", 4), PACKING_LZMA);
     EXPECT_EQ(packing_of("\x89LZO", 4), PACKING_LZO);
-    EXPECT_EQ(packing_of("\xfd" "7zXZ", 6), PACKING_XZ);
-    EXPECT_EQ(packing_of("\xfd" "7zXZ", 5), PACKING_UNKNOWN);
+    EXPECT_EQ(packing_of("\xfd"
+                         "7zXZ",
+                         6),
+              PACKING_XZ);
+    EXPECT_EQ(packing_of("\xfd"
+                         "7zXZ",
+                         5),
+              PACKING_UNKNOWN);
     EXPECT_EQ(packing_of("", 0), PACKING_UNKNOWN);
     EXPECT_STR(packing_name(PACKING_ZSTD), "zstd");
 }

@@ -20,7 +20,9 @@ INIT_TEXT void arch_libs_begin(void) {
     irq_flags = irq_save();
     write_cr0(read_cr0() & ~CR0_TS);
     wrmsr(MSR_FS_BASE, (uintptr_t)thread_block);
-    for (constructor_t *const *c = unpack_libs_init_start; !constructed && c < unpack_libs_init_end; c++)
+    if (constructed)
+        return;
+    for (constructor_t *const *c = unpack_libs_init_start; c < unpack_libs_init_end; c++)
         (*c)();
     constructed = true;
 }
