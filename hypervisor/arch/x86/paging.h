@@ -1,0 +1,45 @@
+/* The hypervisor's own page tables. What guests see of them is slots 256-271 of every L4. */
+#ifndef ARCH_X86_PAGING_H
+#define ARCH_X86_PAGING_H
+
+#include "lib/bits.h"
+#include "lib/types.h"
+
+#define PTE_P   BIT(0)
+#define PTE_RW  BIT(1)
+#define PTE_US  BIT(2)
+#define PTE_PWT BIT(3)
+#define PTE_PCD BIT(4)
+#define PTE_A   BIT(5)
+#define PTE_D   BIT(6)
+#define PTE_PSE BIT(7)
+#define PTE_G   BIT(8)
+#define PTE_NX  BIT(63)
+#define PTE_ADDR ((BIT(52) - 1) & PAGE_MASK)
+
+/* Rights of leaf entries. Accessed and dirty are set so that the processor never writes them. */
+#define MAP_RX     (PTE_P | PTE_A | PTE_D | PTE_G)
+#define MAP_RO     (MAP_RX | PTE_NX)
+#define MAP_RW     (MAP_RO | PTE_RW)
+#define MAP_DEVICE (MAP_RW | PTE_PCD | PTE_PWT) /* PAT entry 3: uncached */
+
+extern uint64_t idle_l4[512];
+
+/* Tables for image, stacks, direct map, frame table and M2P, and load them. Boot cpu, once. */
+void paging_init(void);
+/* Make ro_after_init data read-only and prove that nothing is writable and executable. */
+void paging_seal(void);
+/* Unmap what only boot needed and give it to the heap. */
+void paging_free_init(void);
+
+/*
+ * Map [pa, pa + len) at va with the largest pages that fit; tables are allocated as needed.
+ * Note:   never over a present entry (BUG).
+ */
+void map_range(uint64_t va, uint64_t pa, uint64_t len, uint64_t rights);
+
+/* Where device memory or firmware tables can be reached from now on; never unmapped. */
+void *ioremap(uint64_t pa, uint64_t len);
+const void *map_firmware(uint64_t pa, uint64_t len);
+
+#endif

@@ -1,0 +1,92 @@
+/* The way from boot.S to dom0's first instruction. */
+#include "arch/x86/acpi.h"
+#include "arch/x86/apic.h"
+#include "arch/x86/clock.h"
+#include "arch/x86/console.h"
+#include "arch/x86/entry.h"
+#include "arch/x86/memory-map.h"
+#include "arch/x86/multiboot.h"
+#include "arch/x86/paging.h"
+#include "arch/x86/percpu.h"
+#include "arch/x86/processor.h"
+#include "arch/x86/sections.h"
+#include "arch/x86/smp.h"
+#include "core/cmdline.h"
+#include "core/console.h"
+#include "core/heap.h"
+#include "core/sched.h"
+#include "core/time.h"
+#include "core/timer.h"
+#include "lib/bug.h"
+#include "pv/dom0-build.h"
+
+static INIT_TEXT void print_memory_map(void) {
+    static const char *const types[] = {"", "RAM", "reserved", "ACPI", "NVS", "unusable"};
+
+    for (unsigned int i = 0; i < boot_info.nr_memory; i++) {
+        const struct boot_memory *m = &boot_info.memory[i];
+
+        pr_debug("memory %012lx-%012lx %s\n", m->start, m->start + m->len - 1, types[m->type]);
+    }
+}
+
+static INIT_TEXT void check_modules(void) {
+    pr_info("command line: %s\n", boot_info.cmdline);
+    for (unsigned int i = 0; i < boot_info.nr_modules; i++)
+        pr_info("module %u: %lu KiB, %s\n", i, boot_info.module[i].len / 1024,
+                boot_info.module[i].cmdline);
+    if (!boot_info.nr_modules)
+        panic("no kernel for dom0: add a \"module2 /boot/vmlinuz ...\" line in GRUB, or give "
+              "QEMU -initrd \"vmlinuz ...,initrd\"");
+}
+
+/* What every cpu needs of core before it may run anything. */
+INIT_TEXT void cpu_core_init(unsigned int cpu) {
+    if (timers_cpu_init(cpu) || sched_cpu_init(cpu))
+        panic("too little memory for cpu %u", cpu);
+}
+
+/* Not boot code itself, which is gone after the first line. */
+static _Noreturn void leave_boot(void) {
+    paging_free_init();
+    enter_guest();
+}
+
+/* From boot.S, on the boot cpu's stack, with boot.S's page tables. */
+_Noreturn void boot_main(uint32_t magic, uint32_t info);
+_Noreturn INIT_TEXT void boot_main(uint32_t magic, uint32_t info) {
+    const char *error = multiboot_parse(&boot_info, magic, info);
+
+    pr_info("Hospes " HOSPES_VERSION ", built with " HOSPES_COMPILER "\n");
+    cmdline_parse(boot_info.cmdline ? boot_info.cmdline : "");
+    console_serial_init();
+    idt_init();
+    percpu_init_boot();
+    if (error)
+        panic("%s", error);
+
+    cpu_features_detect();
+    cpu_features_enable();
+    boot_info.nr_memory = memory_map_clean(boot_info.memory, boot_info.nr_memory, BOOT_MAX_MEMORY);
+    print_memory_map();
+    boot_mem_init();
+    paging_init();
+    percpu_init_boot();
+    console_screen_init(&boot_info.video);
+    pr_info("%lu MiB of memory, %lu MiB free\n", heap_total_frames() >> 8, heap_free_frames() >> 8);
+    check_modules();
+
+    acpi_init();
+    apic_init();
+    clock_init();
+    time_init();
+    cpu_online(this_cpu());
+    cpu_entry_init(this_cpu());
+    cpu_core_init(0);
+    irq_enable();
+    smp_init();
+    paging_seal();
+
+    dom0_build();
+    leave_boot();
+}

@@ -1,0 +1,2 @@
+/* Included before every file: nothing is exported, so all data is reached relative to rip, without a GOT. */
+#pragma GCC visibility push(hidden)
