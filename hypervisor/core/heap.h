@@ -21,7 +21,7 @@ void heap_add_range(mfn_t start, uint64_t nr_frames);
  * Locks:  takes RANK_HEAP; as arch_tlb_flush_mask otherwise.
  */
 struct page *heap_alloc(unsigned int order, unsigned int max_bits, unsigned int flags);
-/* Give back; the frames are stamped with the TLB epoch and marked dirty. */
+/* Give back (refs without a count, owner none); stamped with the TLB epoch, content unknown. */
 void heap_free(struct page *pg, unsigned int order);
 
 /* Frames free now, and frames ever given to the heap. */
