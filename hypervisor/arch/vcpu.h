@@ -95,6 +95,12 @@ void arch_vcpu_destroy(struct vcpu *v);
 /* Reset FPU state to what a fresh processor has / load it from and to the ABI's fpu_ctxt. */
 void arch_vcpu_fpu_reset(struct vcpu *v);
 void arch_vcpu_fpu_load(struct vcpu *v, const void *fxsave_512);
+/*
+ * XCR0 bits a guest may set (0: no XSAVE), and setting them for v.
+ * Errors: -EINVAL a value the processor or the policy does not allow.
+ */
+uint64_t arch_xcr0_mask(void);
+MUST_CHECK int arch_vcpu_set_xcr0(struct vcpu *v, uint64_t xcr0);
 /* v->arch.ts, cr4, debugreg or iopl changed and v is current: make the processor agree. */
 void arch_vcpu_update_cr(struct vcpu *v);
 void arch_vcpu_load_debugregs(struct vcpu *v);

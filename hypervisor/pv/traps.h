@@ -12,6 +12,12 @@
  */
 void pv_exception(struct vcpu *v, unsigned int vector, uint32_t error_code, uint64_t cr2);
 
+/*
+ * Is access to va (error_code as of #PF) allowed by the page tables as they are now, so that only
+ * a stale translation can have caused the fault? Then it is gone from this cpu and a retry will do.
+ */
+bool pv_fault_is_spurious(struct vcpu *v, uint64_t va, uint32_t error_code);
+
 /* Queue an exception for the guest: builds its frame on the guest kernel stack now. Crashes the domain if it cannot. */
 void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code);
 void pv_inject_page_fault(struct vcpu *v, uint32_t error_code, uint64_t cr2);

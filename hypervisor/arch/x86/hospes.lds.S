@@ -69,6 +69,10 @@ SECTIONS {
         __start_hospes_options = .;
         KEEP(*(hospes_options))
         __stop_hospes_options = .;
+        . = ALIGN(8);
+        smap_sites_start = .;
+        KEEP(*(.smap_sites))
+        smap_sites_end = .;
         *(.init.rodata .init.rodata.*)
         PAGE_ALIGN;
     } :init_data

@@ -1,0 +1,161 @@
+/* Exceptions in C: from the guest (handed to pv) and from the hypervisor (fixed up, or the end). */
+#include "arch/x86/entry.h"
+#include "arch/x86/processor.h"
+#include "arch/x86/window.h"
+#include "core/cpu.h"
+#include "core/domain.h"
+#include "lib/string.h"
+#include "pv/descriptor.h"
+#include "pv/traps.h"
+
+#define DR6_RESERVED 0xffff0ff0
+#define RFLAGS_TF    BIT(8)
+#define RFLAGS_IF    BIT(9)
+#define RFLAGS_FIXED BIT(1)
+
+struct exception_table_entry {
+    int32_t from, to;                /* relative to the field itself */
+};
+extern const struct exception_table_entry exception_table_start[], exception_table_end[];
+/* entry.S: the fixup that marks an iretq to a guest, and where to go on once it is sorted out. */
+extern char guest_iretq_fault[], guest_trapped[];
+
+static uint64_t table_address(const int32_t *field) {
+    return (uint64_t)((intptr_t)field + *field);
+}
+
+static uint64_t find_fixup(uint64_t rip) {
+    for (const struct exception_table_entry *e = exception_table_start; e < exception_table_end; e++)
+        if (table_address(&e->from) == rip)
+            return table_address(&e->to);
+    return 0;
+}
+
+/* DR6 as it is after this #DB, and the processor's cleared for the next. */
+static uint64_t take_dr6(void) {
+    uint64_t dr6;
+
+    __asm__ volatile("mov %%dr6, %0; mov %1, %%dr6" : "=&r"(dr6) : "r"((uint64_t)DR6_RESERVED));
+    return dr6;
+}
+
+/*
+ * A fault while the processor read a descriptor: GDT slots are always mapped, LDT pages come on
+ * first use. Returns true if va is in v's LDT window.
+ */
+static bool ldt_window_fault(struct vcpu *v, uint64_t va) {
+    uint64_t offset = va - window_ldt_va(v);
+
+    if (offset >= LDT_WINDOW_SIZE)
+        return false;
+    if (!pv_ldt_fault(v, (uint32_t)offset))
+        pv_inject(v, 13, (uint32_t)(offset & ~UINT64_C(7)) | 4);
+    return true;
+}
+
+void guest_exception(struct vcpu *v) {
+    struct cpu_user_regs *regs = &v->arch.regs;
+    unsigned int vector = regs->entry_vector;
+    uint64_t cr2 = 0;
+
+    if (vector == TRAP_PF)
+        cr2 = read_cr2();
+    else if (vector == TRAP_DB)
+        v->arch.debugreg[6] |= take_dr6();
+    irq_enable();
+    if (vector != TRAP_PF || !ldt_window_fault(v, cr2))
+        pv_exception(v, vector, regs->error_code, cr2);
+}
+
+void guest_stack_fault(struct vcpu *v) {
+    domain_crash(v->domain, "vcpu %u: syscall with kernel stack %#lx not writable", v->id,
+                 v->arch.kernel_sp);
+}
+
+/*
+ * iretq would not take the frame (the guest's selectors or rip): the guest is to see that as a fault
+ * of its own at its target. All its registers are in ours, its frame is where rsp points.
+ */
+static void iretq_failed(struct cpu_user_regs *regs) {
+    struct cpu *cpu = this_cpu();
+    struct vcpu *v = cpu->current;
+    struct cpu_user_regs *guest = &v->arch.regs;
+
+    memcpy(guest, regs, offsetof(struct cpu_user_regs, rip)); /* general registers, error, vector */
+    memcpy(&guest->rip, (const void *)regs->rsp, offsetof(struct cpu_user_regs, es) -
+                                                     offsetof(struct cpu_user_regs, rip));
+    v->arch.exit = EXIT_IRET;
+    regs->rip = (uintptr_t)guest_trapped;
+    regs->rsp = (uintptr_t)cpu;
+    regs->rbx = (uintptr_t)v;
+    regs->rflags = RFLAGS_FIXED;
+}
+
+/* A fault of ours that only a stale translation or a not yet mapped LDT page caused. */
+static bool fault_cured(const struct cpu_user_regs *regs, uint64_t va) {
+    struct vcpu *v = current_vcpu();
+
+    if (!v)
+        return false;
+    if (va >= HYPERVISOR_VIRT_START && va < HYPERVISOR_VIRT_END)
+        return regs->rflags & RFLAGS_IF && va - window_ldt_va(v) < LDT_WINDOW_SIZE &&
+               pv_ldt_fault(v, (uint32_t)(va - window_ldt_va(v)));
+    return pv_fault_is_spurious(v, va, regs->error_code);
+}
+
+static void hypervisor_fault(struct cpu_user_regs *regs) {
+    uint64_t va = regs->entry_vector == TRAP_PF ? read_cr2() : 0, fixup;
+
+    if (regs->entry_vector == TRAP_PF && fault_cured(regs, va))
+        return;
+    fixup = find_fixup(regs->rip);
+    if (fixup == (uintptr_t)guest_iretq_fault &&
+        (((const uint64_t *)regs->rsp)[1] & 3) == 3)
+        iretq_failed(regs);
+    else if (fixup && fixup != (uintptr_t)guest_iretq_fault)
+        regs->rip = fixup;
+    else
+        panic_regs(regs, "exception %u in the hypervisor, error %#x, cr2 %#lx", regs->entry_vector,
+                   regs->error_code, va);
+}
+
+/*
+ * Here anything may be interrupted, also entry and exit code: touch nothing but this stack, and leave
+ * a mark where the next exit to dom0 looks. Reason bits are those of port 0x61.
+ */
+static void nmi(void) {
+    uint8_t reason = inb(0x61) & 0xc0;
+    struct vcpu *v = dom0 ? dom0->vcpu[0] : NULL;
+
+    if (!reason || !v)
+        return;
+    outb(0x61, (inb(0x61) & 0x0f) | (reason & 0x80 ? 4 : 8));
+    dom0->shared_info->arch.nmi_reason =
+        reason & 0x80 ? XEN_NMIREASON_pci_serr : XEN_NMIREASON_io_error;
+    v->arch.nmi_pending = true;
+}
+
+void hypervisor_exception(struct cpu_user_regs *regs) {
+    switch (regs->entry_vector) {
+    case TRAP_DB:
+        /*
+         * A guest's breakpoint on its own memory that we touched, or single steps that it carried
+         * in by sysenter or mov ss: it does not get to see those.
+         */
+        (void)take_dr6();
+        regs->rflags &= ~RFLAGS_TF;
+        break;
+    case TRAP_NMI:
+        nmi();
+        break;
+    case TRAP_DF:
+        panic_regs(regs, "double fault");
+    case TRAP_MC:
+        panic_regs(regs, "machine check");
+    default:
+        if (regs->entry_vector >= 32)
+            arch_interrupt(regs->entry_vector);
+        else
+            hypervisor_fault(regs);
+    }
+}
