@@ -178,7 +178,7 @@ def add_modules(cpio, kernel, names):
 # ---- the initramfs of dom0 -------------------------------------------------------------------
 
 MODULES = ("xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs virtio_pci virtio_blk virtio_net "
-           "ahci sd_mod e1000 ext4").split()
+           "ahci sd_mod e1000 crc32c_generic ext4").split()
 
 
 def compiled(source, *flags):
@@ -248,3 +248,49 @@ menuentry test {{
         run("grub-mkrescue", "-o", out, tree)
     finally:
         shutil.rmtree(tree)
+
+
+# ---- a Debian root file system ---------------------------------------------------------------
+
+ROOT_PACKAGES = "systemd-sysv udev dbus iproute2 iputils-ping kmod login"
+ROOT_LABEL = "hospes-root"
+ROOT_MIB = 2048
+ROOT_SETUP = f"""
+set -eu
+root=$1 image=$2
+chroot "$root" passwd -d root >/dev/null
+echo testbox > "$root/etc/hostname"
+echo "LABEL={ROOT_LABEL} / ext4 errors=remount-ro 0 1" > "$root/etc/fstab"
+printf '[Match]\\nName=e*\\n[Network]\\nDHCP=ipv4\\n' > "$root/etc/systemd/network/user.network"
+chroot "$root" systemctl -q enable systemd-networkd
+chroot "$root" systemctl -q disable systemd-networkd-wait-online
+for timer in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim; do
+    chroot "$root" systemctl -q mask $timer.timer
+done
+cp -ax "$root" "$image.d"               # without the /proc that mmdebstrap has mounted there
+mke2fs -q -F -t ext4 -L {ROOT_LABEL} -d "$image.d" "$image" {ROOT_MIB}M
+rm -rf "$image.d"
+"""
+
+
+def debian_root():
+    """An ext4 file system with Debian 12 on it: root logs in without a password."""
+    def make(tmp):
+        # mmdebstrap may work under another user id than ours, hence the open directory
+        work = tempfile.mkdtemp(prefix="hospes-root-")
+        try:
+            os.chmod(work, 0o777)
+            image, setup = os.path.join(work, "image"), os.path.join(work, "setup")
+            with open(setup, "w") as f:
+                f.write(ROOT_SETUP)
+            run("mmdebstrap", "--variant=minbase", "--format=null", "--include=" +
+                ROOT_PACKAGES.replace(" ", ","), f'--customize-hook=sh {setup} "$1" {image}',
+                packages.RELEASE, "/dev/null", *packages.release_sources(),
+                env={**os.environ, "LC_ALL": "C", "TMPDIR": "/tmp",
+                     "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+            run("cp", "--sparse=always", image, tmp)
+        finally:
+            run("rm", "-rf", work)
+    key = key_of(ROOT_SETUP, ROOT_PACKAGES, *(packages.resolve(p) for p in
+                                             ("base-files", "libc6", *ROOT_PACKAGES.split())))
+    return built("debian-root", ".img", key, make)

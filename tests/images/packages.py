@@ -129,6 +129,11 @@ def _sources_list():
     return "\n".join(lines + [backports]) + "\n"
 
 
+def release_sources():
+    """The machine's sources of the release itself, one line each."""
+    return [line for line in _sources_list().splitlines() if BACKPORTS not in line]
+
+
 class Apt:
     """apt with its state in our cache, so that no privilege is needed and nothing is changed."""
 

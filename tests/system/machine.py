@@ -143,7 +143,9 @@ class Machine:
             argv = command(point, boot, self.work)
             with open(log, "w") as f:
                 f.write(" ".join(argv) + "\n")
-            self.qemu = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            # QEMU must not outlive us, however we end
+            self.qemu = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *argv],
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=subprocess.STDOUT, start_new_session=True)
         except BaseException:
             shutil.rmtree(self.work)
