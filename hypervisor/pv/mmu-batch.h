@@ -2,8 +2,8 @@
  * The loop that mmu_update and mmuext_op share: args (ops, count, done, domid).
  *
  * Stops at the first operation that fails. *done counts those that succeeded, over all
- * continuations: bit 31 of count says "this goes on", and then *done holds the number so far. All of
- * it comes from the guest again each time, which can only mislead itself.
+ * continuations: bit 31 of count says "this goes on", and then *done holds the number so far. All
+ * of it comes from the guest again each time, which can only mislead itself.
  */
 #ifndef PV_MMU_BATCH_H
 #define PV_MMU_BATCH_H
@@ -14,8 +14,9 @@
 
 typedef int (*mmu_batch_fn)(struct vcpu *curr, void *context, const void *op);
 
-static inline __attribute__((always_inline)) long mmu_batch_run(struct vcpu *curr, uint64_t arg[6], void *op,
-                                                                size_t op_size, mmu_batch_fn run, void *context) {
+static inline __attribute__((always_inline)) long mmu_batch_run(struct vcpu *curr, uint64_t arg[6],
+                                                                void *op, size_t op_size,
+                                                                mmu_batch_fn run, void *context) {
     uint32_t left = (uint32_t)arg[1] & ~MMU_BATCH_GOES_ON, done = 0;
     guest_va_t at = {arg[0]}, pdone = {arg[2]};
     bool first = true;

@@ -1,12 +1,13 @@
-/* Grant mappings in PV page tables: entries whose references the grant table gives and takes back. */
+/* Grant mappings in PV page tables: entries whose references the grant table gives and takes back.
+ */
 #include <abi/grant_table.h>
 
 #include "core/gnttab.h"
 #include "pv/mmu.h"
 
 /*
- * The L1 slot a grant operation names, by linear address or (GNTMAP_contains_pte) by the machine address
- * of the entry, with a reference and an L1 type count of its page; NULL if it names none.
+ * The L1 slot a grant operation names, by linear address or (GNTMAP_contains_pte) by the machine
+ * address of the entry, with a reference and an L1 type count of its page; NULL if it names none.
  */
 static uint64_t *get_slot(struct vcpu *curr, uint64_t host_addr, uint32_t flags, struct page **pg) {
     mfn_t mfn = mfn_of(host_addr >> PAGE_SHIFT);
@@ -43,7 +44,8 @@ int pv_grant_map(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flag
     return GNTST_okay;
 }
 
-int pv_grant_unmap(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flags, uint64_t new_addr) {
+int pv_grant_unmap(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flags,
+                   uint64_t new_addr) {
     struct page *pg, *new_pg = NULL;
     uint64_t *slot = get_slot(curr, host_addr, flags, &pg), *new_slot, old, new = 0;
     uint64_t want_rw = flags & GNTMAP_readonly ? 0 : PTE_RW;
@@ -59,7 +61,8 @@ int pv_grant_unmap(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t fl
     }
     old = READ_ONCE(*slot);
     while (old & PTE_P && pte_mfn(old).n == mfn.n && (old & PTE_RW) == want_rw) {
-        if (__atomic_compare_exchange_n(slot, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+        if (__atomic_compare_exchange_n(slot, &old, new, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED)) {
             new = 0;
             rc = GNTST_okay;
             break;

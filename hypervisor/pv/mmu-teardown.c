@@ -66,8 +66,8 @@ int mmu_drop_bases(struct vcpu *v) {
 }
 
 /*
- * The next page of d that is pinned or partial, with a reference; NULL at the end, or (*rc) preempted.
- * Pages may leave the list while we do not hold the lock; then the search starts again.
+ * The next page of d that is pinned or partial, with a reference; NULL at the end, or (*rc)
+ * preempted. Pages may leave the list while we do not hold the lock; then the search starts again.
  */
 static struct page *next_table(struct domain *d, int *rc) {
     struct page *pg;

@@ -48,12 +48,14 @@ static int update_one(struct vcpu *curr, void *context, const void *op) {
     pg = mfn_lookup(mfn);
     if (!pg || req->ptr & 4 || !page_get(pg, owners->tables))
         return -EINVAL;
-    return mmu_set_entry(curr, owners->tables, owners->frames, pg, (req->ptr & ~PAGE_MASK) / sizeof(uint64_t),
-                         req->val, cmd == MMU_PT_UPDATE_PRESERVE_AD);
+    return mmu_set_entry(curr, owners->tables, owners->frames, pg,
+                         (req->ptr & ~PAGE_MASK) / sizeof(uint64_t), req->val,
+                         cmd == MMU_PT_UPDATE_PRESERVE_AD);
 }
 
 long hypercall_mmu_update(struct vcpu *curr, uint64_t arg[6]) {
-    uint32_t domids = (uint32_t)arg[3]; /* low half: owner of the frames; high half: owner of the tables + 1 */
+    uint32_t domids =
+        (uint32_t)arg[3]; /* low half: owner of the frames; high half: owner of the tables + 1 */
     struct update_owners owners = {.tables = curr->domain};
     struct mmu_update req;
     long rc;
@@ -96,7 +98,8 @@ static int flush_after_update(struct vcpu *curr, uint64_t va, uint64_t flags) {
     return 0;
 }
 
-static int update_va_mapping(struct vcpu *curr, struct domain *pg_owner, uint64_t va, uint64_t val, uint64_t flags) {
+static int update_va_mapping(struct vcpu *curr, struct domain *pg_owner, uint64_t va, uint64_t val,
+                             uint64_t flags) {
     struct page *pg;
     uint64_t *slot;
     int rc;

@@ -1,7 +1,7 @@
 /* What a page-table entry may say and stands for; whole tables; the exchange of one L1 entry. */
 #include "pv/mmu.h"
 
-#define CACHE_BITS (PTE_PAT | PTE_PCD | PTE_PWT)
+#define CACHE_BITS    (PTE_PAT | PTE_PCD | PTE_PWT)
 #define TABLE_REFUSED (PTE_PSE | PTE_PCD | PTE_PWT | PTE_G)
 /* A present L1 entry may change in these, and only these, without being looked at again. */
 #define L1_FREE (PTE_A | PTE_D | PTE_AVL)
@@ -10,7 +10,8 @@ static inline uint64_t l1_refused(const struct domain *d) {
     return d->hardware ? 0 : CACHE_BITS;
 }
 
-/* Not RAM: no references. What a guest thinks is write-back or write-through memory is made uncached. */
+/* Not RAM: no references. What a guest thinks is write-back or write-through memory is made
+ * uncached. */
 static int get_l1e_io(const struct domain *d, const struct domain *pg_owner, uint64_t *e) {
     uint64_t cache = *e & CACHE_BITS;
 
@@ -59,11 +60,12 @@ static inline bool slot_exchange(uint64_t *slot, uint64_t old, uint64_t new) {
     return __atomic_compare_exchange_n(slot, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
-int mmu_exchange_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t old, uint64_t new) {
+int mmu_exchange_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t old,
+                     uint64_t new) {
     int rc;
 
-    if (new & PTE_P) {
-        if (unlikely(new & l1_refused(d)))
+    if (new &PTE_P) {
+        if (unlikely(new &l1_refused(d)))
             return -EINVAL;
         new = mmu_adjust_l1e(new);
         if (old & PTE_P) {
@@ -71,7 +73,7 @@ int mmu_exchange_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, 
 
             if (!changed)
                 return slot_exchange(slot, old, new) ? 0 : -EAGAIN;
-            if (changed == PTE_RW && !(new & PTE_RW)) { /* write-protected: keeps its reference */
+            if (changed == PTE_RW && !(new &PTE_RW)) { /* write-protected: keeps its reference */
                 struct page *pg = mfn_lookup(pte_mfn(old));
 
                 if (!slot_exchange(slot, old, new))
@@ -98,7 +100,8 @@ static inline uint64_t adjust_table_entry(enum page_type type, uint64_t e) {
     return e | (type == PAGE_L4 ? PTE_US | PTE_A : PTE_US);
 }
 
-/* Store val, the accessed and dirty bits of the old entry kept if so asked; returns the old entry. */
+/* Store val, the accessed and dirty bits of the old entry kept if so asked; returns the old entry.
+ */
 static uint64_t slot_store(uint64_t *slot, uint64_t val, bool preserve_ad) {
     uint64_t old = READ_ONCE(*slot);
 
@@ -108,7 +111,8 @@ static uint64_t slot_store(uint64_t *slot, uint64_t val, bool preserve_ad) {
     return old;
 }
 
-static int set_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t val, bool preserve_ad) {
+static int set_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t val,
+                   bool preserve_ad) {
     int rc;
 
     do {
@@ -119,8 +123,8 @@ static int set_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, ui
     return rc;
 }
 
-static int set_table_entry(struct vcpu *curr, struct domain *d, enum page_type type, uint64_t *slot, uint64_t val,
-                           bool preserve_ad) {
+static int set_table_entry(struct vcpu *curr, struct domain *d, enum page_type type, uint64_t *slot,
+                           uint64_t val, bool preserve_ad) {
     uint64_t old;
 
     if (val & PTE_P) {
@@ -136,11 +140,12 @@ static int set_table_entry(struct vcpu *curr, struct domain *d, enum page_type t
     return 0;
 }
 
-int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner, struct page *pg, unsigned int index,
-                  uint64_t val, bool preserve_ad) {
+int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner, struct page *pg,
+                  unsigned int index, uint64_t val, bool preserve_ad) {
     uint64_t *slot = (uint64_t *)page_to_virt(pg) + index;
     uint64_t word = READ_ONCE(pg->type);
-    enum page_type type = PT_COUNT(word) && page_type_is_table(PT_TYPE(word)) ? PT_TYPE(word) : PAGE_WRITABLE;
+    enum page_type type =
+        PT_COUNT(word) && page_type_is_table(PT_TYPE(word)) ? PT_TYPE(word) : PAGE_WRITABLE;
     int rc = type == PAGE_L4 && l4_slot_is_ours(index) ? -EINVAL : page_get_type(pg, type);
 
     if (unlikely(rc)) {
@@ -153,7 +158,8 @@ int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner, 
         slot_store(slot, val, preserve_ad);
     } else {
         rc = set_table_entry(curr, d, type, slot, val, preserve_ad);
-        mmu_drop(curr, pg); /* another vcpu may have unlinked the table meanwhile: this can be the last */
+        mmu_drop(curr,
+                 pg); /* another vcpu may have unlinked the table meanwhile: this can be the last */
         return rc;
     }
     page_put_and_type(pg);
@@ -161,13 +167,14 @@ int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner, 
 }
 
 /*
- * Lowest present entry at or above i, PT_ENTRIES if none. Tables are mostly empty, and this is where
- * fork and exec spend their time: eight entries a step.
+ * Lowest present entry at or above i, PT_ENTRIES if none. Tables are mostly empty, and this is
+ * where fork and exec spend their time: eight entries a step.
  */
 static inline unsigned int next_present(const uint64_t *t, unsigned int i) {
     for (; i < PT_ENTRIES; i++) {
-        while (!(i & 7) &&
-               !((t[i] | t[i + 1] | t[i + 2] | t[i + 3] | t[i + 4] | t[i + 5] | t[i + 6] | t[i + 7]) & PTE_P))
+        while (!(i & 7) && !((t[i] | t[i + 1] | t[i + 2] | t[i + 3] | t[i + 4] | t[i + 5] |
+                              t[i + 6] | t[i + 7]) &
+                             PTE_P))
             if ((i += 8) == PT_ENTRIES)
                 return i;
         if (t[i] & PTE_P)
@@ -179,8 +186,9 @@ static inline unsigned int next_present(const uint64_t *t, unsigned int i) {
 /* One above the highest present entry below n, 0 if none. */
 static inline unsigned int prev_present(const uint64_t *t, unsigned int n) {
     for (; n; n--) {
-        while (!(n & 7) &&
-               !((t[n - 1] | t[n - 2] | t[n - 3] | t[n - 4] | t[n - 5] | t[n - 6] | t[n - 7] | t[n - 8]) & PTE_P))
+        while (!(n & 7) && !((t[n - 1] | t[n - 2] | t[n - 3] | t[n - 4] | t[n - 5] | t[n - 6] |
+                              t[n - 7] | t[n - 8]) &
+                             PTE_P))
             if (!(n -= 8))
                 return 0;
         if (t[n - 1] & PTE_P)
@@ -189,7 +197,8 @@ static inline unsigned int prev_present(const uint64_t *t, unsigned int n) {
     return n;
 }
 
-/* While a table is validated nobody can write to it, so each entry is read once and adjusted in place. */
+/* While a table is validated nobody can write to it, so each entry is read once and adjusted in
+ * place. */
 static int validate_l1(struct domain *d, uint64_t *t, unsigned int *progress) {
     uint64_t refused = l1_refused(d);
     unsigned int i;
@@ -209,7 +218,8 @@ static int validate_l1(struct domain *d, uint64_t *t, unsigned int *progress) {
     return 0;
 }
 
-static int validate_table(struct domain *d, enum page_type type, uint64_t *t, unsigned int *progress) {
+static int validate_table(struct domain *d, enum page_type type, uint64_t *t,
+                          unsigned int *progress) {
     unsigned int i;
 
     for (i = next_present(t, *progress); i < PT_ENTRIES; i = next_present(t, i + 1)) {
@@ -263,8 +273,8 @@ static int unwind_child(const struct domain *d, uint64_t e) {
     return rc;
 }
 
-static int invalidate_table(const struct domain *d, enum page_type type, uint64_t *t, unsigned int *progress,
-                            bool preemptible) {
+static int invalidate_table(const struct domain *d, enum page_type type, uint64_t *t,
+                            unsigned int *progress, bool preemptible) {
     unsigned int n = *progress;
 
     while (n < PT_ENTRIES && t[n] & PTE_P && unwind_child(d, t[n]))
@@ -286,7 +296,8 @@ static int invalidate_table(const struct domain *d, enum page_type type, uint64_
     return 0;
 }
 
-int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress, bool preemptible) {
+int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress,
+                    bool preemptible) {
     uint64_t *t = page_to_virt(pg);
 
     if (type >= PAGE_L2 && type <= PAGE_L4)

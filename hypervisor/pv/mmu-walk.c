@@ -10,9 +10,10 @@ static bool va_is_guest(uint64_t va) {
 }
 
 /*
- * The L1 table for va, MFN_INVALID if there is none; *rights: the AND of the entries passed (NX inverted).
- * No table on the way is held, so each step may read a frame that is no table any more: every frame
- * number is looked up, and the result is only a claim for the caller to check or a hint.
+ * The L1 table for va, MFN_INVALID if there is none; *rights: the AND of the entries passed (NX
+ * inverted). No table on the way is held, so each step may read a frame that is no table any more:
+ * every frame number is looked up, and the result is only a claim for the caller to check or a
+ * hint.
  */
 static mfn_t find_l1(mfn_t table, uint64_t va, uint64_t *rights) {
     *rights = ~UINT64_C(0);

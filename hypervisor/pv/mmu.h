@@ -2,8 +2,9 @@
  * PV page tables: entries, their rules, and the operations on them.
  *
  * A present L1 entry stands for a reference of its frame, and for a WRITABLE type count if it
- * allows writing; an entry of a higher table for a reference and a type count of the table below. There is no
- * lock over a table. Whoever changes an entry holds a type count of the table's page, then
+ * allows writing; an entry of a higher table for a reference and a type count of the table below.
+ * There is no lock over a table. Whoever changes an entry holds a type count of the table's page,
+ * then
  *
  *     takes what the new entry stands for;  exchanges the entry;  drops what the old one stood for.
  *
@@ -17,21 +18,21 @@
 #include "core/domain.h"
 #include "core/page.h"
 
-#define PTE_P    BIT(0)
-#define PTE_RW   BIT(1)
-#define PTE_US   BIT(2)
-#define PTE_PWT  BIT(3)
-#define PTE_PCD  BIT(4)
-#define PTE_A    BIT(5)
-#define PTE_D    BIT(6)
-#define PTE_AD   (PTE_A | PTE_D)
-#define PTE_PSE  BIT(7)
-#define PTE_PAT  BIT(7)
-#define PTE_G    BIT(8)
-#define PTE_AVL  (BIT(9) | BIT(10) | BIT(11))
+#define PTE_P            BIT(0)
+#define PTE_RW           BIT(1)
+#define PTE_US           BIT(2)
+#define PTE_PWT          BIT(3)
+#define PTE_PCD          BIT(4)
+#define PTE_A            BIT(5)
+#define PTE_D            BIT(6)
+#define PTE_AD           (PTE_A | PTE_D)
+#define PTE_PSE          BIT(7)
+#define PTE_PAT          BIT(7)
+#define PTE_G            BIT(8)
+#define PTE_AVL          (BIT(9) | BIT(10) | BIT(11))
 #define PTE_GUEST_KERNEL BIT(52)
-#define PTE_NX   BIT(63)
-#define PTE_MFN_MASK (((BIT(52) - 1)) & PAGE_MASK)
+#define PTE_NX           BIT(63)
+#define PTE_MFN_MASK     (((BIT(52) - 1)) & PAGE_MASK)
 
 #define PT_ENTRIES 512
 
@@ -58,31 +59,33 @@ static inline uint64_t mmu_adjust_l1e(uint64_t e) {
 /*
  * Replace `old` by `new` in an L1 slot of d. pg_owner owns the frame that new maps.
  * Locks:  the caller holds an L1 type count of the page.
- * Errors: -EAGAIN: the slot did not hold old, nothing changed; -EINVAL bits or frame refused; -EPERM
- *         no right to the frame; -EBUSY the frame is a table.
+ * Errors: -EAGAIN: the slot did not hold old, nothing changed; -EINVAL bits or frame refused;
+ * -EPERM no right to the frame; -EBUSY the frame is a table.
  */
-MUST_CHECK int mmu_exchange_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t old,
-                                uint64_t new);
+MUST_CHECK int mmu_exchange_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot,
+                                uint64_t old, uint64_t new);
 /* Drop what an L1 entry that came out of its slot stood for. */
 void mmu_put_l1e(uint64_t e);
 
 /*
  * Replace one entry of a page of d as the page's present type demands: by the rules of a table, or
- * by a plain store if it is writable or not in use. curr: on whose account a dropped tree is torn down.
- * preserve_ad: accessed and dirty bits of the old entry survive, atomically.
- * Locks:  the caller's reference of pg is used up.
- * Errors: as above less -EAGAIN; -EINVAL also a hypervisor slot; -ERESTART.
+ * by a plain store if it is writable or not in use. curr: on whose account a dropped tree is torn
+ * down. preserve_ad: accessed and dirty bits of the old entry survive, atomically. Locks:  the
+ * caller's reference of pg is used up. Errors: as above less -EAGAIN; -EINVAL also a hypervisor
+ * slot; -ERESTART.
  */
-MUST_CHECK int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner, struct page *pg,
-                             unsigned int index, uint64_t val, bool preserve_ad);
+MUST_CHECK int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner,
+                             struct page *pg, unsigned int index, uint64_t val, bool preserve_ad);
 
 /*
- * Drop a reference and type count of a table that may be the last ones. What preemption leaves partial is
- * noted in v->arch.unwinding, and taken up by mmu_unwind_finish, which begins and ends every operation. (Two
- * places: one operation can leave the tree that an entry pointed to, and the table that the entry was in.) v NULL: at boot, not preemptible.
+ * Drop a reference and type count of a table that may be the last ones. What preemption leaves
+ * partial is noted in v->arch.unwinding, and taken up by mmu_unwind_finish, which begins and ends
+ * every operation. (Two places: one operation can leave the tree that an entry pointed to, and the
+ * table that the entry was in.) v NULL: at boot, not preemptible.
  */
 void mmu_drop(struct vcpu *v, struct page *pg);
-/* Take a reference and type count of one of d's frames as a table; what a failure leaves partial is noted likewise. */
+/* Take a reference and type count of one of d's frames as a table; what a failure leaves partial is
+ * noted likewise. */
 MUST_CHECK int mmu_get_table(struct vcpu *v, struct domain *d, mfn_t mfn, enum page_type type);
 MUST_CHECK int mmu_unwind_slow(struct vcpu *v);
 MUST_CHECK static inline int mmu_unwind_finish(struct vcpu *v) {
@@ -90,15 +93,17 @@ MUST_CHECK static inline int mmu_unwind_finish(struct vcpu *v) {
 }
 
 /*
- * The L1 entry that maps va below table l4, the rights of the tables above folded in: RW only if all
- * have it, NX if any has it. 0: not mapped, or in the hypervisor's range.
- * Note:   a snapshot; the guest may be changing the tables, so it is only good for asking.
+ * The L1 entry that maps va below table l4, the rights of the tables above folded in: RW only if
+ * all have it, NX if any has it. 0: not mapped, or in the hypervisor's range. Note:   a snapshot;
+ * the guest may be changing the tables, so it is only good for asking.
  */
 uint64_t mmu_walk(mfn_t l4, uint64_t va);
-/* Would v's page tables allow the access now? (If so, a fault on it was stale.) user: guest user mode. */
+/* Would v's page tables allow the access now? (If so, a fault on it was stale.) user: guest user
+ * mode. */
 bool mmu_access_ok(const struct vcpu *v, uint64_t va, bool write, bool user, bool fetch);
 
-/* The slot of the L1 entry that maps va in v's kernel table, with a reference and an L1 type count on its page; NULL if none. */
+/* The slot of the L1 entry that maps va in v's kernel table, with a reference and an L1 type count
+ * on its page; NULL if none. */
 uint64_t *mmu_get_l1_slot(struct vcpu *v, uint64_t va, struct page **pg);
 void mmu_put_l1_slot(struct page *pg);
 
@@ -112,15 +117,17 @@ MUST_CHECK int mmu_new_user_base(struct vcpu *v, mfn_t mfn); /* mfn 0: none */
 MUST_CHECK int mmu_drop_bases(struct vcpu *v);
 
 /*
- * A write fault of guest kernel on a read-only mapping: if it is a direct page-table write of a form we know (pv/ptwr.c), do it.
- * Returns true if done (regs advanced) or an exception was injected; false: an ordinary fault.
+ * A write fault of guest kernel on a read-only mapping: if it is a direct page-table write of a
+ * form we know (pv/ptwr.c), do it. Returns true if done (regs advanced) or an exception was
+ * injected; false: an ordinary fault.
  */
 bool ptwr_fault(struct vcpu *v, uint64_t va, uint32_t error_code);
 
 /* Pin / unpin (mmuext, builders). Errors as page_get_type; -EINVAL already (not) pinned. */
 MUST_CHECK int mmu_pin(struct domain *d, mfn_t mfn, enum page_type type);
 MUST_CHECK int mmu_unpin(struct domain *d, mfn_t mfn);
-/* Teardown: unpin and un-type everything of a dying domain, its bases dropped before. -ERESTART: call again. */
+/* Teardown: unpin and un-type everything of a dying domain, its bases dropped before. -ERESTART:
+ * call again. */
 MUST_CHECK int mmu_relinquish(struct domain *d);
 
 /* A TLB flush in the making: what a batch asks for is collected, and issued once. */
@@ -137,8 +144,8 @@ MUST_CHECK int mmu_flush_cpus(struct domain *d, guest_va_t vcpu_bitmap, cpumask_
 void mmu_flush_issue(const struct mmu_flush *f);
 
 /*
- * The domain whose frames a call names: the caller itself for DOMID_SELF, DOMID_IO and DOMID_XEN where they
- * may, or one it controls. Errors: -ESRCH, -EPERM.
+ * The domain whose frames a call names: the caller itself for DOMID_SELF, DOMID_IO and DOMID_XEN
+ * where they may, or one it controls. Errors: -ESRCH, -EPERM.
  */
 MUST_CHECK int mmu_get_pg_owner(struct vcpu *curr, domid_t domid, struct domain **out);
 void mmu_put_pg_owner(struct vcpu *curr, struct domain *d);
@@ -146,7 +153,8 @@ void mmu_put_pg_owner(struct vcpu *curr, struct domain *d);
 /* May d map this I/O frame? */
 bool pv_iomem_allowed(const struct domain *d, mfn_t mfn);
 
-/* pv/descriptor.c: check a page that becomes SEGDESC, raising DPLs in place; change the LDT of the current vcpu. */
+/* pv/descriptor.c: check a page that becomes SEGDESC, raising DPLs in place; change the LDT of the
+ * current vcpu. */
 MUST_CHECK int pv_validate_segdesc_page(uint64_t *descs);
 void pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int entries);
 

@@ -10,7 +10,7 @@
 #define LDT_MAX_ENTRIES 8192
 
 struct mmuext_batch {
-    struct domain *owner;            /* whose frames: the caller, or a domain it builds */
+    struct domain *owner; /* whose frames: the caller, or a domain it builds */
     struct mmu_flush flush;
 };
 
@@ -77,7 +77,8 @@ int mmu_pin(struct domain *d, mfn_t mfn, enum page_type type) {
         mmu_drop(current_vcpu(), pg);
         return -EINVAL;
     }
-    /* The pins of a dying domain are being taken away: if this one came too late to be seen, undo it. */
+    /* The pins of a dying domain are being taken away: if this one came too late to be seen, undo
+     * it. */
     if (unlikely(READ_ONCE(d->life) != DOMAIN_ALIVE) &&
         __atomic_fetch_and(&pg->type, ~PT_PINNED, __ATOMIC_SEQ_CST) & PT_PINNED)
         mmu_drop(current_vcpu(), pg);
@@ -140,8 +141,11 @@ static int do_unpin(struct vcpu *curr, struct mmuext_batch *b, const struct mmue
 static int do_new_base(struct vcpu *curr, struct mmuext_batch *b, const struct mmuext_op *op) {
     mfn_t mfn = mfn_of(op->arg1.mfn);
 
-    (void)b;
-    return op->cmd == MMUEXT_NEW_BASEPTR ? mmu_new_kernel_base(curr, mfn) : mmu_new_user_base(curr, mfn);
+    if (op->cmd == MMUEXT_NEW_USER_BASEPTR)
+        return mmu_new_user_base(curr, mfn);
+    mmu_flush_add_local(&b->flush, true,
+                        0); /* user entries are global: loading the base leaves them */
+    return mmu_new_kernel_base(curr, mfn);
 }
 
 static int do_flush_local(struct vcpu *curr, struct mmuext_batch *b, const struct mmuext_op *op) {
@@ -160,7 +164,8 @@ static int do_flush_multi(struct vcpu *curr, struct mmuext_batch *b, const struc
 }
 
 static int do_flush_all(struct vcpu *curr, struct mmuext_batch *b, const struct mmuext_op *op) {
-    mmu_flush_add(&b->flush, &curr->domain->dirty_cpus, op->cmd == MMUEXT_TLB_FLUSH_ALL, op->arg1.linear_addr);
+    mmu_flush_add(&b->flush, &curr->domain->dirty_cpus, op->cmd == MMUEXT_TLB_FLUSH_ALL,
+                  op->arg1.linear_addr);
     return 0;
 }
 
@@ -211,7 +216,7 @@ static int do_copy_page(struct vcpu *curr, struct mmuext_batch *b, const struct 
 
 static const struct mmuext_cmd {
     mmuext_fn run;
-    bool foreign;                    /* may act on another domain's frames */
+    bool foreign; /* may act on another domain's frames */
 } mmuext_cmds[] = {
     [MMUEXT_PIN_L1_TABLE] = {do_pin, true},
     [MMUEXT_PIN_L2_TABLE] = {do_pin, true},

@@ -1,6 +1,7 @@
 /*
- * Guests that write their page tables directly. Tables are mapped read-only, so the write faults; the
- * few instructions that Linux uses for it are carried out here, by the rules of an L1 entry update.
+ * Guests that write their page tables directly. Tables are mapped read-only, so the write faults;
+ * the few instructions that Linux uses for it are carried out here, by the rules of an L1 entry
+ * update.
  */
 #include "arch/mm.h"
 #include "lib/string.h"
@@ -11,14 +12,14 @@
 #define PF_W    (1 << 1)
 #define PF_RSVD (1 << 3)
 
-#define FLAG_CF 0x001
-#define FLAG_PF 0x004
-#define FLAG_AF 0x010
-#define FLAG_ZF 0x040
-#define FLAG_SF 0x080
-#define FLAG_TF 0x100
-#define FLAG_OF 0x800
-#define FLAG_RF 0x10000
+#define FLAG_CF     0x001
+#define FLAG_PF     0x004
+#define FLAG_AF     0x010
+#define FLAG_ZF     0x040
+#define FLAG_SF     0x080
+#define FLAG_TF     0x100
+#define FLAG_OF     0x800
+#define FLAG_RF     0x10000
 #define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 #define VECTOR_DB 1
@@ -26,10 +27,22 @@
 
 #define INSN_MAX 15
 
-enum op { OP_NONE, OP_MOV, OP_XCHG, OP_AND, OP_OR, OP_XOR, OP_BTS, OP_BTR, OP_BTC, OP_CMPXCHG, OP_XADD };
+enum op {
+    OP_NONE,
+    OP_MOV,
+    OP_XCHG,
+    OP_AND,
+    OP_OR,
+    OP_XOR,
+    OP_BTS,
+    OP_BTR,
+    OP_BTC,
+    OP_CMPXCHG,
+    OP_XADD
+};
 enum src { SRC_REG, SRC_IMM, SRC_IMM8 };
 
-/* What an opcode means. The second half of a form is a group: the operation is chosen by the ModRM reg field. */
+/* What an opcode means. In a group the reg field of ModRM chooses the operation. */
 struct form {
     uint8_t op, src;
     bool byte;
@@ -51,20 +64,20 @@ static const struct form one_byte[256] = {
     [0xc7] = {0, SRC_IMM, false, group_mov},
 };
 static const struct form two_byte[256] = {
-    [0xab] = {OP_BTS, SRC_REG, false, NULL},  [0xb3] = {OP_BTR, SRC_REG, false, NULL},
-    [0xbb] = {OP_BTC, SRC_REG, false, NULL},  [0xba] = {0, SRC_IMM8, false, group_bit},
+    [0xab] = {OP_BTS, SRC_REG, false, NULL},    [0xb3] = {OP_BTR, SRC_REG, false, NULL},
+    [0xbb] = {OP_BTC, SRC_REG, false, NULL},    [0xba] = {0, SRC_IMM8, false, group_bit},
     [0xb0] = {OP_CMPXCHG, SRC_REG, true, NULL}, [0xb1] = {OP_CMPXCHG, SRC_REG, false, NULL},
-    [0xc0] = {OP_XADD, SRC_REG, true, NULL},  [0xc1] = {OP_XADD, SRC_REG, false, NULL},
+    [0xc0] = {OP_XADD, SRC_REG, true, NULL},    [0xc1] = {OP_XADD, SRC_REG, false, NULL},
 };
 
 /* A decoded instruction: mem[ea] = mem[ea] op src, size bytes. */
 struct insn {
-    const uint8_t *at, *end;         /* bytes not decoded yet */
+    const uint8_t *at, *end; /* bytes not decoded yet */
     bool truncated;
     uint8_t rex;
     uint8_t op;
     unsigned int size;
-    unsigned int reg;                /* the register operand; meaningful for SRC_REG */
+    unsigned int reg; /* the register operand; meaningful for SRC_REG */
     bool src_is_reg;
     uint64_t src;
     uint64_t ea, next_rip;
@@ -113,7 +126,8 @@ static uint64_t read_reg(const struct insn *in, struct cpu_user_regs *regs, unsi
     return value & size_mask(in->size);
 }
 
-static void write_reg(const struct insn *in, struct cpu_user_regs *regs, unsigned int n, uint64_t value) {
+static void write_reg(const struct insn *in, struct cpu_user_regs *regs, unsigned int n,
+                      uint64_t value) {
     unsigned int shift = is_high_byte(in, n) ? 8 : 0;
     uint64_t *reg = gpr(regs, shift ? n - 4 : n), mask = size_mask(in->size) << shift;
 
@@ -122,8 +136,10 @@ static void write_reg(const struct insn *in, struct cpu_user_regs *regs, unsigne
     *reg = (*reg & ~mask) | value << shift;
 }
 
-/* The memory operand; false: a register operand. rip-relative: the end of the instruction is added later. */
-static bool decode_ea(struct insn *in, struct cpu_user_regs *regs, uint8_t modrm, bool *rip_relative) {
+/* The memory operand; false: a register operand. rip-relative: the end of the instruction is added
+ * later. */
+static bool decode_ea(struct insn *in, struct cpu_user_regs *regs, uint8_t modrm,
+                      bool *rip_relative) {
     unsigned int mod = modrm >> 6, base = modrm & 7;
     bool has_base = true;
 
@@ -213,64 +229,91 @@ static uint64_t carry_flags(uint64_t a, uint64_t b, uint64_t r, unsigned int siz
            ((~(a ^ b) & (a ^ r)) >> (size * 8 - 1) & 1 ? FLAG_OF : 0);
 }
 
-/* The operation on `old`: what to store, and in *regs what else it changes. false: nothing to store. */
-static bool execute(const struct insn *in, struct cpu_user_regs *regs, uint64_t old, uint64_t *new) {
-    uint64_t mask = size_mask(in->size), flags = regs->rflags & ~(uint64_t)FLAGS_ARITH, acc;
+/* What an instruction does once it is known what the memory operand held. */
+struct effect {
+    bool stores;
+    uint64_t store;
+    bool sets_reg;
+    unsigned int reg;
+    uint64_t reg_value;
+    uint64_t flags;
+};
+
+static struct effect execute(const struct insn *in, const struct cpu_user_regs *regs,
+                             uint64_t old) {
+    uint64_t mask = size_mask(in->size), other_flags = regs->rflags & ~(uint64_t)FLAGS_ARITH, acc,
+             diff;
+    struct effect fx = {.stores = true, .reg = in->reg, .reg_value = old, .flags = regs->rflags};
 
     switch (in->op) {
     case OP_MOV:
-        *new = in->src;
-        return true;
     case OP_XCHG:
-        *new = in->src;
-        write_reg(in, regs, in->reg, old);
-        return true;
+        fx.store = in->src;
+        fx.sets_reg = in->op == OP_XCHG;
+        return fx;
     case OP_BTS:
     case OP_BTR:
     case OP_BTC:
-        *new = in->op == OP_BTS ? old | in->src : in->op == OP_BTR ? old & ~in->src : old ^ in->src;
-        regs->rflags = (regs->rflags & ~(uint64_t)FLAG_CF) | (old & in->src ? FLAG_CF : 0);
-        return true;
+        fx.store = in->op == OP_BTS   ? old | in->src
+                   : in->op == OP_BTR ? old & ~in->src
+                                      : old ^ in->src;
+        fx.flags = (fx.flags & ~(uint64_t)FLAG_CF) | (old & in->src ? FLAG_CF : 0);
+        return fx;
     case OP_CMPXCHG:
         acc = regs->rax & mask;
-        *new = in->src;
-        regs->rflags = flags | result_flags((acc - old) & mask, in->size) |
-                       carry_flags((acc - old) & mask, old, acc, in->size);
-        if (acc != old)
-            write_reg(&(struct insn){.size = in->size, .rex = 1}, regs, 0, old);
-        return acc == old;
+        diff = (acc - old) & mask;
+        fx.stores = diff == 0;
+        fx.store = in->src;
+        fx.sets_reg = diff != 0;
+        fx.reg = 0;
+        fx.flags =
+            other_flags | result_flags(diff, in->size) | carry_flags(diff, old, acc, in->size);
+        return fx;
     case OP_XADD:
-        *new = (old + in->src) & mask;
-        regs->rflags = flags | result_flags(*new, in->size) | carry_flags(old, in->src, *new, in->size);
-        write_reg(in, regs, in->reg, old);
-        return true;
-    default:
-        *new = in->op == OP_AND ? old & in->src : in->op == OP_OR ? old | in->src : old ^ in->src;
-        regs->rflags = flags | result_flags(*new, in->size);
-        return true;
+        fx.store = (old + in->src) & mask;
+        fx.sets_reg = true;
+        fx.flags = other_flags | carry_flags(old, in->src, fx.store, in->size);
+        break;
+    case OP_AND:
+        fx.store = old & in->src;
+        fx.flags = other_flags;
+        break;
+    case OP_OR:
+        fx.store = old | in->src;
+        fx.flags = other_flags;
+        break;
+    default: /* OP_XOR */
+        fx.store = old ^ in->src;
+        fx.flags = other_flags;
+        break;
     }
+    fx.flags |= result_flags(fx.store, in->size);
+    return fx;
 }
 
-/* Carry it out on a snapshot until the entry still is what the snapshot said. */
+/* Carry it out on a snapshot of the entry, again if the entry was not that any more. */
 static int apply(struct vcpu *v, const struct insn *in, uint64_t *slot) {
     unsigned int shift = in->ea % sizeof(uint64_t) * 8;
     uint64_t mask = size_mask(in->size) << shift;
+    struct cpu_user_regs *regs = &v->arch.regs;
+    struct effect fx;
     int rc;
 
     do {
-        uint64_t entry = READ_ONCE(*slot), new;
-        struct cpu_user_regs regs = v->arch.regs;
+        uint64_t entry = READ_ONCE(*slot);
 
-        rc = 0;
-        if (execute(in, &regs, (entry & mask) >> shift, &new))
-            rc = mmu_exchange_l1e(v->domain, v->domain, slot, entry, (entry & ~mask) | new << shift);
-        if (!rc) {
-            regs.rip = in->next_rip;
-            regs.rflags &= ~(uint64_t)FLAG_RF;
-            v->arch.regs = regs;
-        }
+        fx = execute(in, regs, (entry & mask) >> shift);
+        rc = fx.stores ? mmu_exchange_l1e(v->domain, v->domain, slot, entry,
+                                          (entry & ~mask) | fx.store << shift)
+                       : 0;
     } while (rc == -EAGAIN);
-    return rc;
+    if (rc)
+        return rc;
+    if (fx.sets_reg)
+        write_reg(in, regs, fx.reg, fx.reg_value);
+    regs->rflags = fx.flags & ~(uint64_t)FLAG_RF;
+    regs->rip = in->next_rip;
+    return 0;
 }
 
 /* The bytes at rip, as many as are there up to the longest instruction. */
@@ -300,12 +343,13 @@ bool ptwr_fault(struct vcpu *v, uint64_t va, uint32_t error_code) {
     in.end = bytes + fetch_bytes(regs->rip, bytes);
     if (!decode(&in, regs) || in.ea != va || va % in.size)
         return false;
-    if (page_get_and_type(pg, v->domain, PAGE_L1))
-        return false;
-    rc = apply(v, &in, (uint64_t *)page_to_virt(pg) + va % PAGE_SIZE / sizeof(uint64_t));
-    page_put_and_type(pg);
+    rc = page_get_and_type(pg, v->domain, PAGE_L1);
+    if (!rc) {
+        rc = apply(v, &in, (uint64_t *)page_to_virt(pg) + va % PAGE_SIZE / sizeof(uint64_t));
+        page_put_and_type(pg);
+    }
     if (rc)
-        return false;
+        return rc == -ERESTART; /* the guest executes it again, and faults again */
     if (regs->rflags & FLAG_TF) {
         v->arch.debugreg[6] |= DR6_BS;
         pv_inject(v, VECTOR_DB, 0);
