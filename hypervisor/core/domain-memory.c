@@ -1,0 +1,147 @@
+/* The frames a domain owns: how they come, how they are shared, how they go back to the heap. */
+#include "core/cpu.h"
+#include "core/domain.h"
+#include "core/heap.h"
+#include "core/page-list.h"
+
+#define M2P_INVALID (~UINT64_C(0))
+
+/* refs last: from then on anybody may take a reference. */
+static void page_hand_over(struct page *pg, struct domain *d, uint64_t flags) {
+    page_set_owner(pg, d);
+    __atomic_store_n(&pg->refs, flags | PG_ALLOCATED | 1, __ATOMIC_RELEASE);
+}
+
+/* d's frame counters hold a reference of d while they are not zero. */
+static bool adopt(struct domain *d, struct page *pg, unsigned int order, bool limited) {
+    uint64_t nr = BIT(order);
+    bool ok, first;
+
+    lock_acquire(&d->page_lock);
+    first = d->nr_pages == 0;
+    ok = d->life == DOMAIN_ALIVE && (!limited || d->nr_pages + nr <= d->max_pages);
+    if (ok) {
+        d->nr_pages += nr;
+        for (struct page *p = pg; p < pg + nr; p++) {
+            page_list_add_tail(&d->pages, p);
+            page_hand_over(p, d, 0);
+        }
+    }
+    lock_release(&d->page_lock);
+    if (ok && first)
+        domain_get(d);
+    return ok;
+}
+
+bool domain_adopt_pages(struct domain *d, struct page *pg, unsigned int order) {
+    return adopt(d, pg, order, false);
+}
+
+struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int max_bits,
+                                unsigned int heap_flags) {
+    struct page *pg;
+
+    if (READ_ONCE(d->nr_pages) + BIT(order) > READ_ONCE(d->max_pages)) /* adopt() asks again, for sure */
+        return NULL;
+    pg = heap_alloc(order, max_bits, heap_flags);
+    if (pg && !adopt(d, pg, order, true)) {
+        heap_free(pg, order);
+        pg = NULL;
+    }
+    return pg;
+}
+
+void page_free(struct page *pg) {
+    struct domain *d = page_owner(pg);
+    bool last;
+
+    BUG_ON(!d || PT_COUNT(pg->type) || pg->refs & (PG_ALLOCATED | PG_COUNT));
+    m2p_table[page_to_mfn(pg).n] = M2P_INVALID;
+    lock_acquire(&d->page_lock);
+    if (pg->refs & PG_XEN) {
+        last = --d->nr_xen_pages == 0;
+    } else {
+        page_list_del(&d->pages, pg);
+        last = --d->nr_pages == 0;
+    }
+    page_set_owner(pg, NULL);
+    lock_release(&d->page_lock);
+    heap_free(pg, 0);
+    if (last)
+        domain_put(d);
+}
+
+void page_release_allocation(struct page *pg) {
+    if (__atomic_fetch_and(&pg->refs, ~PG_ALLOCATED, __ATOMIC_SEQ_CST) & PG_ALLOCATED)
+        page_put(pg);
+}
+
+/* A count that only domain_unshare_page() drops keeps the type what it is. */
+void domain_share_page(struct domain *d, void *va, bool writable) {
+    struct page *pg = virt_to_page(va);
+    bool first;
+
+    BUG_ON(pg->refs || pg->owner);
+    pg->type = PT_WORD(writable ? PAGE_WRITABLE : PAGE_NONE) | PT_VALID | 1;
+    m2p_table[page_to_mfn(pg).n] = M2P_INVALID;
+    lock_acquire(&d->page_lock);
+    first = d->nr_xen_pages++ == 0;
+    lock_release(&d->page_lock);
+    if (first)
+        domain_get(d);
+    page_hand_over(pg, d, PG_XEN);
+}
+
+void domain_unshare_page(void *va) {
+    struct page *pg = virt_to_page(va);
+
+    page_put_type(pg);
+    page_release_allocation(pg);
+}
+
+/* The page at the head goes to the tail; with a reference, NULL if it is just being freed. */
+static struct page *next_page(struct domain *d) {
+    struct page *pg;
+
+    lock_acquire(&d->page_lock);
+    pg = page_list_first(&d->pages);
+    if (pg) {
+        page_list_del(&d->pages, pg);
+        page_list_add_tail(&d->pages, pg);
+    }
+    lock_release(&d->page_lock);
+    return pg && page_get(pg, d) ? pg : NULL;
+}
+
+/*
+ * One round over all. What others still refer to stays, and is only passed over when we are called
+ * again; so giving way may wait until there was something to do.
+ */
+int domain_release_pages(struct domain *d) {
+    for (uint64_t left = READ_ONCE(d->nr_pages); left; left--) {
+        struct page *pg = next_page(d);
+        bool done_before = pg && !(READ_ONCE(pg->refs) & PG_ALLOCATED);
+        int rc = pg ? page_unwind(pg) : 0;
+
+        if (pg) {
+            page_release_allocation(pg);
+            page_put(pg);
+        }
+        if (rc || (!done_before && preempt_needed()))
+            return -ERESTART;
+    }
+    return 0;
+}
+
+bool page_seize(struct page *pg) {
+    uint64_t refs = PG_ALLOCATED | 2;
+
+    if (!__atomic_compare_exchange_n(&pg->refs, &refs, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return false;
+    BUG_ON(PT_COUNT(pg->type)); /* a type count without a reference */
+    return true;
+}
+
+void page_unseize(struct page *pg) {
+    __atomic_store_n(&pg->refs, PG_ALLOCATED | 2, __ATOMIC_RELEASE);
+}
