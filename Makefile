@@ -16,7 +16,7 @@ is_clang := $(findstring clang,$(CC))
 O := $(BUILD)/obj/$(notdir $(firstword $(CC)))$(if $(filter 1,$(DEBUG)),-debug)
 
 SRCS := $(sort $(wildcard $(addprefix hypervisor/,$(foreach d,lib core pv arch/x86,$(d)/*.c $(d)/*.S))))
-OBJS := $(patsubst %,$(O)/%.o,$(filter-out %/offsets.c,$(SRCS)))
+OBJS := $(patsubst %,$(O)/%.o,$(filter-out %/offsets.c %.lds.S,$(SRCS)))
 
 INCLUDES := -Ihypervisor -Ihypervisor/arch/x86 -Ihypercall-abi/include -I$(BUILD)
 MACHINE  := -m64 -mno-red-zone -mgeneral-regs-only -mcmodel=small -fpie -fvisibility=hidden \
@@ -31,7 +31,9 @@ ASFLAGS  := -D__ASSEMBLER__ -g -m64 -Wa,--noexecstack
 LDFLAGS  := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 \
             -Wl,--gc-sections -Wl,--orphan-handling=error
 # Decompressors for dom0's kernel: Debian's static archives, linked into memory freed after boot.
-LIBS     := -Wl,--start-group -llzma -lzstd -llz4 -lz -Wl,--end-group
+LIBS       := lzma zstd lz4 z
+LIBS_ENTRY := lzma_stream_buffer_decode ZSTD_initStaticDCtx ZSTD_decompressDCtx \
+              ZSTD_findFrameCompressedSize ZSTD_isError LZ4_decompress_safe inflateInit2_ inflate
 
 .PHONY: force all help check test test-all run debug size bench fmt clean
 .DELETE_ON_ERROR:
@@ -76,10 +78,17 @@ $(O)/hospes.lds: hypervisor/arch/x86/hospes.lds.S Makefile
 	$(call say,LDS,$@)
 	$(Q)$(CC) -E -P -x assembler-with-cpp $(ASFLAGS) $(INCLUDES) -MMD -MP -MT $@ -o $@ $<
 
-link = $(CC) $(LDFLAGS) -T $(O)/hospes.lds -o $@ $(filter %.o,$^) $(LIBS)
+# Every section of theirs gets .init in front, so that the linker script puts it into init memory.
+$(O)/archives.o: Makefile | $(O)
+	$(call say,LIBS,$@)
+	$(Q)ld -r -o $@.raw $(addprefix -u ,$(LIBS_ENTRY)) \
+	    $(foreach a,$(LIBS),$(shell $(CC) -print-file-name=lib$a.a))
+	$(Q)objcopy -R .eh_frame -R .comment -R '.note*' --prefix-alloc-sections=.init $@.raw $@
+
+link = $(CC) $(LDFLAGS) -T $(O)/hospes.lds -o $@ $(filter %.o,$^)
 
 # Linked twice: the names of all functions go behind all code, so none moves (see hospes.lds.S).
-$(O)/hospes.1: $(OBJS) $(O)/hospes.lds
+$(O)/hospes.1: $(OBJS) $(O)/archives.o $(O)/hospes.lds
 	$(call say,LD,$@)
 	$(Q)$(link)
 

@@ -74,6 +74,10 @@ SECTIONS {
         KEEP(*(.smap_sites))
         smap_sites_end = .;
         *(.init.rodata .init.rodata.*)
+        . = ALIGN(8);
+        unpack_libs_init_start = .;
+        KEEP(*(.init.init_array))
+        unpack_libs_init_end = .;
         PAGE_ALIGN;
     } :init_data
     load_end = .;
