@@ -5,6 +5,7 @@
 #include "arch/cpu.h"
 #include "lib/types.h"
 
+struct task;
 struct vcpu;
 
 /* Bits of cpu->work; looked at on every way back to a guest and in the idle loop. */
@@ -25,6 +26,7 @@ struct cpu {
     uint32_t flush_epoch;      /* core/tlb.h */
     struct sched_cpu *sched;   /* core/sched.c */
     struct timer_cpu *timers;  /* core/timer.c */
+    struct task *tasks;        /* core/work.c */
     struct arch_cpu arch;
 };
 

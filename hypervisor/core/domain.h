@@ -34,11 +34,12 @@ struct domain {
     struct task reap;                /* frees it once refs is 0 */
     uint8_t handle[16];
 
-    struct lock lock;                /* RANK_DOMAIN; guards: life, shutdown, vcpu creation, watchdogs */
-    enum domain_life life;
-    bool shutting_down;              /* its vcpus are being stopped */
-    bool shut_down;                  /* and none runs any more; atomic */
+    bool shutting_down;              /* its vcpus are being stopped; atomic, as the next two */
+    bool shut_down;                  /* and none runs any more */
     uint8_t shutdown_code;           /* SHUTDOWN_*, SHUTDOWN_NONE */
+
+    struct lock lock;                /* RANK_DOMAIN; guards: life, pausing, vcpu creation, watchdogs */
+    enum domain_life life;
     uint32_t watchdogs;              /* bit n: watchdog[n] is in use */
     struct timer watchdog[DOMAIN_WATCHDOGS];
     uint32_t pause_count;
@@ -98,11 +99,11 @@ void domain_put(struct domain *d);
 /* Lowest existing domain with id >= domid (dying ones, too), with a reference; NULL at the end. */
 struct domain *domain_next(unsigned int domid);
 
-/* The guest ended itself (SCHEDOP_shutdown) or must end; tells the control domain by VIRQ_DOM_EXC. dom0: ends the machine. */
+/* The guest ended itself (SCHEDOP_shutdown) or must end; tells the control domain by VIRQ_DOM_EXC. dom0: ends the machine. Locks: takes RANK_RUNQUEUE. */
 void domain_shutdown(struct domain *d, uint8_t reason);
 /* A vcpu of d that has STOP_SHUTDOWN left its cpu; the last one completes the shutdown. */
 void domain_vcpu_ended(struct domain *d);
-/* It goes on after a shutdown (a cancelled suspend). Locks: paused by the caller; takes d->lock. */
+/* It goes on after a shutdown (a cancelled suspend), if that is complete. Locks: takes d->lock. */
 void domain_resume(struct domain *d);
 /* The guest did something the ABI has no error for. Returns; the caller unwinds. dom0: ends the machine. */
 void domain_crash(struct domain *d, const char *fmt, ...) PRINTF(2, 3);
