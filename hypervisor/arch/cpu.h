@@ -56,6 +56,9 @@ unsigned int arch_cpu_maxphyaddr(void);
 /* The machine's own CPUID leaf, unmasked. regs[] is eax, ebx, ecx, edx. */
 void arch_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 
+/* What the firmware calls a cpu that is present: its APIC id, its number in the ACPI tables. */
+void arch_cpu_firmware_ids(unsigned int cpu, uint32_t *apic_id, uint32_t *acpi_id);
+
 /* Read/write an MSR of this processor; -EFAULT if it faults. */
 MUST_CHECK int arch_rdmsr_safe(uint32_t msr, uint64_t *value);
 MUST_CHECK int arch_wrmsr_safe(uint32_t msr, uint64_t value);

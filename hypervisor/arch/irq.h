@@ -22,22 +22,38 @@ struct msi_where {
 
 /* Set trigger and polarity of a GSI before first use. Errors: -EINVAL no such pin; -EEXIST set differently and in use. */
 MUST_CHECK int arch_gsi_setup(unsigned int gsi, bool level, bool active_low);
-/* Give the GSI a vector and unmask / mask and release. */
+/*
+ * Let it fire on that cpu / mask it.
+ * Errors: -EINVAL an MSI that was not allocated, -EBUSY the hypervisor's own, -ENOSPC no vector.
+ */
 MUST_CHECK int arch_irq_enable(unsigned int irq, unsigned int cpu);
 void arch_irq_disable(unsigned int irq);
-/* Level-triggered: end of handling by dom0 (unmasks). No-op for edge and MSI. */
+/*
+ * Level-triggered: end of handling by dom0 (unmasks). No-op for edge and MSI.
+ * needs_eoi: it is of the kind that is masked when it fires, until arch_irq_eoi.
+ */
 void arch_irq_eoi(unsigned int irq);
 bool arch_irq_needs_eoi(unsigned int irq);
 /* Move delivery to a cpu (evtchn bind_vcpu follows the vcpu). */
 void arch_irq_set_cpu(unsigned int irq, unsigned int cpu);
 /*
- * Program an MSI or MSI-X entry of a device and return its first irq (>= nr_gsis).
- * Errors: -ENODEV no such device or capability, -ENOSPC no vector, -EINVAL count.
+ * Program MSI or an MSI-X entry of a device, masked, and return the first of w->count irqs (>= nr_gsis).
+ * free: one of them; the device must not send it any more.
+ * Trust:  w is what dom0 says of its own device; nothing but that device is written to.
+ * Locks:  takes RANK_MSI (it may allocate memory).
+ * Errors: -ENODEV no such device or capability, -ENOSPC no vector, -EINVAL count, entry or table,
+ *         -EEXIST it is programmed already.
  */
 MUST_CHECK int arch_msi_alloc(const struct msi_where *w);
 void arch_msi_free(unsigned int irq);
-/* Write the message again (dom0 resumed or reset the device). */
-void arch_msi_restore(unsigned int irq);
+/* Write a device's messages again (dom0 resumed or reset it). Errors: -ENODEV none is programmed. */
+MUST_CHECK int arch_msi_restore(uint16_t seg, uint8_t bus, uint8_t devfn);
+/*
+ * dom0 writes to configuration space: may it? *value is changed so that mask bits that are ours
+ * stay as they are. Messages of a device that arch_msi_alloc programmed are not dom0's to write.
+ */
+bool arch_msi_allow_write(uint8_t bus, uint8_t devfn, unsigned int reg, unsigned int size,
+                          uint32_t *value);
 
 /* IO-APIC registers as dom0 may read them. Errors: -EINVAL no such IO-APIC or register. */
 MUST_CHECK int arch_ioapic_read(uint64_t apic_physbase, uint32_t reg, uint32_t *value);

@@ -551,21 +551,26 @@ static int do_bind_vcpu(struct domain *curr, union evtchn_arg *arg) {
     return rc;
 }
 
-static int do_unmask(struct domain *curr, union evtchn_arg *arg) {
-    evtchn_port_t port = arg->unmask.port;
-    struct evtchn *c = evtchn_of(curr, port);
+void evtchn_port_unmask(struct domain *d, evtchn_port_t port) {
+    struct evtchn *c = evtchn_of(d, port);
     uint64_t flags;
 
     if (!c)
-        return -EINVAL;
+        return;
     flags = lock_acquire_irq(&c->lock);
     if (c->state == PORT_FREE || c->state == PORT_RESERVED)
         ;
-    else if (curr->evtchn.fifo)
-        evtchn_fifo_unmask(curr, c, port);
+    else if (d->evtchn.fifo)
+        evtchn_fifo_unmask(d, c, port);
     else
-        evtchn_2l_unmask(curr, c, port);
+        evtchn_2l_unmask(d, c, port);
     lock_release_irq(&c->lock, flags);
+}
+
+static int do_unmask(struct domain *curr, union evtchn_arg *arg) {
+    if (!evtchn_of(curr, arg->unmask.port))
+        return -EINVAL;
+    evtchn_port_unmask(curr, arg->unmask.port);
     return 0;
 }
 

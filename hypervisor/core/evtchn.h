@@ -43,6 +43,9 @@ void evtchn_send_global_virq(unsigned int virq);
 /* A pirq's port (from pirq_fire, interrupt context). */
 void evtchn_send_pirq(struct domain *d, evtchn_port_t port);
 
+/* Unmask a port, whoever is on it; nothing if it is not open. */
+void evtchn_port_unmask(struct domain *d, evtchn_port_t port);
+
 /* Is the port pending now (SCHEDOP_poll)? -EINVAL: no such port. */
 int evtchn_port_pending(struct domain *d, evtchn_port_t port);
 

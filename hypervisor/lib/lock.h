@@ -16,6 +16,7 @@ enum lock_rank {
     RANK_GNTTAB_ENTRY,
     RANK_MAPTRACK,
     RANK_PAGE_LIST,
+    RANK_MSI,
     RANK_PIRQ,
     RANK_EVTCHN,
     RANK_EVTCHN_PORT,
