@@ -143,7 +143,6 @@ struct page *heap_alloc(unsigned int order, unsigned int max_bits, unsigned int 
     pg = block_find(order, max_bits, flags & HEAP_NO_SCRUB);
     if (pg) {
         block_split(pg, order);
-        pg->type = 0;
         heap.free -= BIT(order);
     }
     lock_release_irq(&heap_lock, irq);
@@ -154,7 +153,7 @@ struct page *heap_alloc(unsigned int order, unsigned int max_bits, unsigned int 
     for (struct page *p = pg; p < pg + BIT(order); p++) {
         if (!(p->refs & PG_CLEAN) && !(flags & HEAP_NO_SCRUB))
             arch_page_clear(page_to_virt(p));
-        p->refs = 0;
+        p->refs = p->type = 0; /* some were the first of a block once */
     }
     return pg;
 }
