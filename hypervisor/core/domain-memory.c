@@ -66,7 +66,10 @@ void page_free(struct page *pg) {
     }
     page_set_owner(pg, NULL);
     lock_release(&d->page_lock);
-    heap_free(pg, 0);
+    if (!(pg->refs & PG_XEN))
+        heap_free(pg, 0);
+    else
+        pg->refs = 0; /* whoever shared it frees it, when the domain goes */
     if (last)
         domain_put(d);
 }

@@ -114,7 +114,7 @@ struct domain *domain_next(unsigned int domid) {
 
 /* Creation. */
 
-/* A page that is a struct domain without references. */
+/* An empty page to be a struct domain: a used one if there is any. */
 static struct domain *domain_page(void) {
     struct domain *d = NULL;
 
@@ -126,14 +126,8 @@ static struct domain *domain_page(void) {
     lock_release(&domlist_lock);
     if (!d)
         return heap_alloc_virt(0);
-    memset((char *)d + sizeof(d->refs), 0, sizeof(*d) - sizeof(d->refs));
+    memset(d, 0, sizeof(*d));
     return d;
-}
-
-static void domain_page_free(struct domain *d) {
-    lock_acquire(&domlist_lock);
-    list_add(&d->link, &pool);
-    lock_release(&domlist_lock);
 }
 
 static int slot_page_make(unsigned int domid) {
@@ -165,7 +159,6 @@ static int publish(struct domain *d, domid_t want) {
         rc = -EEXIST;
     if (!rc) {
         d->domid = (domid_t)domid;
-        __atomic_store_n(&d->refs, 1, __ATOMIC_RELEASE);
         __atomic_store_n(slot_of((unsigned int)domid), d, __ATOMIC_RELEASE);
     }
     lock_release(&domlist_lock);
@@ -197,6 +190,8 @@ static void domain_init_fields(struct domain *d, const struct domain_config *c) 
     d->sched.weight = SCHED_DEFAULT_WEIGHT;
     for (unsigned int i = 0; i < DOMAIN_WATCHDOGS; i++)
         timer_init(&d->watchdog[i], watchdog_fired, d, this_cpu()->id);
+    /* The one that domain_destroy drops. */
+    __atomic_store_n(&d->refs, 1, __ATOMIC_RELEASE);
 }
 
 static int shared_info_make(struct domain *d) {
@@ -211,6 +206,14 @@ static int shared_info_make(struct domain *d) {
     return 0;
 }
 
+/* No part of d can be mapped from now on; its last reference goes when none is. */
+static int unshare(struct domain *d) {
+    gnttab_domain_unshare(d);
+    if (d->shared_info)
+        domain_unshare_page(d->shared_info);
+    return 0;
+}
+
 /* Each of these also accepts a domain where its counterpart failed or was not reached. */
 static void destroy_parts(struct domain *d) {
     pirq_domain_destroy(d);
@@ -219,8 +222,7 @@ static void destroy_parts(struct domain *d) {
     gnttab_domain_destroy(d);
     evtchn_domain_destroy(d);
     mem_free(d->vcpu);
-    if (d->shared_info)
-        domain_unshare_page(d->shared_info);
+    heap_free_virt(d->shared_info, 0);
 }
 
 static int make_parts(struct domain *d, const struct domain_config *c) {
@@ -257,8 +259,8 @@ int domain_create(domid_t domid, const struct domain_config *c, struct domain **
     if (!rc)
         rc = publish(d, domid);
     if (rc) {
-        destroy_parts(d);
-        domain_page_free(d);
+        unshare(d);
+        domain_put(d);
         return rc;
     }
     time_publish_wallclock(d);
@@ -275,7 +277,6 @@ static struct domain *special_domain(domid_t domid) {
         panic("no memory for the first domains");
     domain_init_fields(d, &none);
     d->domid = domid;
-    d->refs = 1;
     return d;
 }
 
@@ -403,15 +404,16 @@ static void reap(struct task *t) {
     destroy_parts(d);
 
     lock_acquire(&domlist_lock);
-    __atomic_store_n(slot_of(d->domid), NULL, __ATOMIC_RELEASE);
+    if (slot_read(d->domid) == d)
+        __atomic_store_n(slot_of(d->domid), NULL, __ATOMIC_RELEASE);
+    list_add(&d->link, &pool);
     lock_release(&domlist_lock);
-    domain_page_free(d);
     /* A tool that listed it as dying looks again. */
     evtchn_send_global_virq(VIRQ_DOM_EXC);
 }
 
 /* From now on it has no will of its own. */
-static void begin_dying(struct domain *d) {
+static int stop_vcpus(struct domain *d) {
     lock_acquire(&d->lock);
     d->life = DOMAIN_DYING;
     WRITE_ONCE(d->shutting_down, true);
@@ -423,27 +425,30 @@ static void begin_dying(struct domain *d) {
             vcpu_sleep_sync(d->vcpu[i]);
     for (unsigned int i = 0; i < DOMAIN_WATCHDOGS; i++)
         timer_kill(&d->watchdog[i]);
+    return 0;
+}
+
+static int release_devices(struct domain *d) {
+    pirq_domain_destroy(d);
+    return 0;
 }
 
 int domain_destroy(struct domain *d) {
-    int rc;
+    static int (*const stages[])(struct domain *) = {
+        stop_vcpus,          gnttab_domain_relinquish, evtchn_domain_relinquish,
+        release_devices,     pv_domain_relinquish,     unshare,
+    };
 
     if (d->domid >= DOMID_FIRST_RESERVED || d->hardware)
         return -EINVAL;
-    if (d->life == DOMAIN_ALIVE)
-        begin_dying(d);
     if (d->life == DOMAIN_DEAD)
         return 0;
+    for (; d->destroy_stage < ARRAY_LEN(stages); d->destroy_stage++) {
+        int rc = stages[d->destroy_stage](d);
 
-    rc = gnttab_domain_relinquish(d);
-    if (!rc)
-        rc = evtchn_domain_relinquish(d);
-    if (rc)
-        return rc;
-    pirq_domain_destroy(d);
-    rc = pv_domain_relinquish(d);
-    if (rc)
-        return rc;
+        if (rc)
+            return rc;
+    }
     WRITE_ONCE(d->life, DOMAIN_DEAD);
     evtchn_send_global_virq(VIRQ_DOM_EXC);
     domain_put(d);

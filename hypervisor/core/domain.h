@@ -40,6 +40,7 @@ struct domain {
 
     struct lock lock;                /* RANK_DOMAIN; guards: life, pausing, vcpu creation, watchdogs */
     enum domain_life life;
+    uint8_t destroy_stage;           /* domain_destroy: what is done */
     uint32_t watchdogs;              /* bit n: watchdog[n] is in use */
     struct timer watchdog[DOMAIN_WATCHDOGS];
     uint32_t pause_count;
@@ -131,7 +132,10 @@ struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned i
 MUST_CHECK bool domain_adopt_pages(struct domain *d, struct page *pg, unsigned int order);
 /* Make a hypervisor page (heap_alloc_virt, order 0) mappable by d, read-write or read-only; one PG_ALLOCATED reference. */
 void domain_share_page(struct domain *d, void *va, bool writable);
-/* Undo it and free the page once nobody maps it any more. */
+/*
+ * Undo it: no new mapping. The domain stays until the last mapping is gone; then (when it is
+ * destroyed) the memory is the caller's again.
+ */
 void domain_unshare_page(void *va);
 /* The owner gives a frame up (decrease_reservation, teardown): drops PG_ALLOCATED's reference once. */
 void page_release_allocation(struct page *pg);

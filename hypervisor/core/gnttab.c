@@ -41,6 +41,8 @@ int gnttab_grow(struct domain *d, uint32_t nr_frames) {
     if (nr_frames > gt->max_frames)
         return -EINVAL;
     lock_acquire(&gt->lock);
+    if (d->life != DOMAIN_ALIVE)
+        rc = -EINVAL; /* its frames are, or will soon be, no longer shared */
     while (!rc && gt->nr_frames < nr_frames)
         rc = add_frame(d);
     lock_release(&gt->lock);
@@ -77,6 +79,17 @@ int gnttab_domain_init(struct domain *d, unsigned int max_frames, unsigned int m
     return gnttab_grow(d, 1);
 }
 
+void gnttab_domain_unshare(struct domain *d) {
+    struct gnttab *gt = d->gnttab;
+
+    if (!gt)
+        return;
+    lock_acquire(&gt->lock);
+    for (uint32_t i = 0; i < gt->nr_frames; i++)
+        domain_unshare_page(gt->shared[i]);
+    lock_release(&gt->lock);
+}
+
 void gnttab_domain_destroy(struct domain *d) {
     struct gnttab *gt = d->gnttab;
 
@@ -84,7 +97,7 @@ void gnttab_domain_destroy(struct domain *d) {
         return;
     d->gnttab = NULL;
     for (uint32_t i = 0; i < gt->nr_frames; i++) {
-        domain_unshare_page(gt->shared[i]);
+        heap_free_virt(gt->shared[i], 0);
         heap_free_virt(gt->active[i], ACTIVE_ORDER);
     }
     for (uint32_t i = 0; i < gt->nr_maptracks / MAPTRACKS_PER_PAGE; i++)

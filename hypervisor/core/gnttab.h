@@ -14,6 +14,8 @@ struct gnttab;                       /* gnttab-internal.h */
 MUST_CHECK int gnttab_domain_init(struct domain *d, unsigned int max_frames, unsigned int max_maptrack);
 /* Unmap all that d has mapped of others. Errors: -ERESTART: call again. */
 MUST_CHECK int gnttab_domain_relinquish(struct domain *d);
+/* The table's frames can no longer be mapped. Once, before the domain's last reference can go. */
+void gnttab_domain_unshare(struct domain *d);
 void gnttab_domain_destroy(struct domain *d);
 
 /* Frame idx of d's table, growing it as far as allowed (XENMEM_acquire_resource). Errors: -EINVAL, -ENOMEM. */

@@ -241,5 +241,6 @@ void *heap_alloc_virt(unsigned int order) {
 }
 
 void heap_free_virt(void *va, unsigned int order) {
-    heap_free(virt_to_page(va), order);
+    if (va)
+        heap_free(virt_to_page(va), order);
 }

@@ -33,7 +33,7 @@ bool heap_scrub_some(void);
 
 /* Hypervisor memory: 2^order zeroed pages by direct-map address. */
 void *heap_alloc_virt(unsigned int order);
-void heap_free_virt(void *va, unsigned int order);
+void heap_free_virt(void *va, unsigned int order); /* NULL is fine */
 
 /* Small objects (core/slab.c): zeroed, 16-byte aligned (64 if size >= 64), at most 64 KiB. NULL if out of memory. */
 void *mem_alloc(size_t bytes);

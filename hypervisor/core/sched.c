@@ -268,7 +268,7 @@ void domain_unpause(struct domain *d) {
 
 /* Switching. */
 
-void sched_yield(void) {
+void vcpu_yield(void) {
     struct sched_cpu *sc = this_cpu()->sched;
     uint64_t flags = lock_acquire_irq(&sc->lock);
 

@@ -81,7 +81,7 @@ void domain_pause(struct domain *d);
 void domain_unpause(struct domain *d);
 
 /* SCHEDOP_yield for the current vcpu. */
-void sched_yield(void);
+void vcpu_yield(void);
 
 /*
  * Pick what this cpu runs next and switch to it (WORK_SCHED). current is NULL after it if nothing can run.

@@ -22,31 +22,15 @@ void pv_vcpu_destroy(struct vcpu *v) {
     v->arch.traps = NULL;
 }
 
-/* The next page of d that its allocation still holds, with a reference; NULL at the end. */
-static struct page *next_allocated(struct domain *d) {
-    struct page *pg;
-
-    lock_acquire(&d->page_lock);
-    pg = mfn_to_page(mfn_of(d->relinquish_at));
-    if (!d->relinquish_at || page_owner(pg) != d || READ_ONCE(pg->refs) & PG_XEN)
-        pg = page_list_first(&d->pages);
-    while (pg && !(READ_ONCE(pg->refs) & PG_ALLOCATED && page_get(pg, d)))
-        pg = page_list_next(pg);
-    d->relinquish_at = pg && pg->next != PAGE_LIST_END ? pg->next : 0;
-    lock_release(&d->page_lock);
-    return pg;
+/* d->pv is made by whoever first has something to keep there. */
+int pv_domain_init(struct domain *d) {
+    d->pv = NULL;
+    return 0;
 }
 
-static int release_pages(struct domain *d) {
-    struct page *pg;
-
-    while ((pg = next_allocated(d))) {
-        page_release_allocation(pg);
-        page_put(pg);
-        if (preempt_needed())
-            return -ERESTART;
-    }
-    return 0;
+void pv_domain_destroy(struct domain *d) {
+    mem_free(d->pv);
+    d->pv = NULL;
 }
 
 int pv_domain_relinquish(struct domain *d) {
@@ -62,5 +46,5 @@ int pv_domain_relinquish(struct domain *d) {
             pv_vcpu_relinquish(v);
     }
     rc = mmu_relinquish(d);
-    return rc ? rc : release_pages(d);
+    return rc ? rc : domain_release_pages(d);
 }

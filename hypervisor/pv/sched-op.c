@@ -23,7 +23,7 @@ _Static_assert(sizeof(struct sched_remote_shutdown) == 8, "sched.h: SCHEDOP_remo
 
 static long do_yield(struct vcpu *curr, union sched_arg *arg) {
     (void)curr, (void)arg;
-    sched_yield();
+    vcpu_yield();
     return 0;
 }
 
