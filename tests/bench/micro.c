@@ -5,7 +5,7 @@
  *
  *   micro bench      one line per operation: "figure - NAME TICKS"
  *   micro overrun    by how much sleeping one millisecond takes longer, in nanoseconds
- *   micro clock      "clock - MONOTONIC_NS REALTIME_NS"
+ *   micro clock      answers each line with "clock - MONOTONIC_NS REALTIME_NS", ends at "q"
  *   micro nothing    exits at once: what the exec benchmark runs
  */
 #define _GNU_SOURCE
@@ -243,6 +243,17 @@ static void overrun(void) {
            (double)(clock_ns(CLOCK_MONOTONIC) - start) / TIMES - ASKED_NS);
 }
 
+/* Line for line, so that the host can take the reading with the quickest answer. */
+static void answer_clock(void) {
+    char line[80];
+
+    while (fgets(line, sizeof(line), stdin) && line[0] != 'q') {
+        printf("clock - %llu %llu\n", (unsigned long long)clock_ns(CLOCK_MONOTONIC),
+               (unsigned long long)clock_ns(CLOCK_REALTIME));
+        fflush(stdout);
+    }
+}
+
 int main(int argc, char **argv) {
     const char *what = argc == 2 ? argv[1] : "";
 
@@ -253,8 +264,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(what, "overrun"))
         overrun();
     else if (!strcmp(what, "clock"))
-        printf("clock - %llu %llu\n", (unsigned long long)clock_ns(CLOCK_MONOTONIC),
-               (unsigned long long)clock_ns(CLOCK_REALTIME));
+        answer_clock();
     else {
         fprintf(stderr, "usage: micro bench|overrun|clock|nothing\n");
         return 2;

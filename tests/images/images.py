@@ -294,3 +294,48 @@ def debian_root():
     key = key_of(ROOT_SETUP, ROOT_PACKAGES, *(packages.resolve(p) for p in
                                              ("base-files", "libc6", *ROOT_PACKAGES.split())))
     return built("debian-root", ".img", key, make)
+
+
+# ---- stress-ng for the initramfs -------------------------------------------------------------
+
+def needed_libraries(path):
+    return re.findall(r"NEEDED\s+(\S+)", run("objdump", "-p", path))
+
+
+def find_file(dirs, name, *folders):
+    for d in dirs:
+        for folder in folders:
+            path = os.path.join(d, folder, name)
+            if os.path.exists(path):
+                return path
+    return None
+
+
+def stress_ng():
+    """An archive with stress-ng and its libraries, to go behind the initramfs."""
+    folders = [top + sub for top in ("lib", "usr/lib") for sub in ("/x86_64-linux-gnu", "")]
+
+    def collect(dirs):
+        """({path in the archive: file}, missing sonames) for the packages unpacked so far."""
+        program = find_file(dirs, "stress-ng", "usr/bin")
+        have, missing, queue = {"bin/stress-ng": program}, set(), needed_libraries(program)
+        while queue:
+            name = queue.pop()
+            target = ("lib64/" if name.startswith("ld-linux") else "lib/x86_64-linux-gnu/") + name
+            if target in have:
+                continue
+            path = find_file(dirs, name, *folders, "lib64")
+            if path:
+                have[target] = path
+                queue += needed_libraries(path)
+            else:
+                missing.add(name)
+        return have, missing
+
+    def make(tmp):
+        c = Cpio()
+        for target, path in files.items():
+            c.file(target, path)
+        c.write(tmp)
+    files, _ = collect(packages.with_libraries("stress-ng", lambda dirs: collect(dirs)[1]))
+    return built("stress-ng", ".cpio", key_of(*sorted(files.values())), make)

@@ -247,7 +247,7 @@ def with_libraries(name, missing, suite=None):
         if not queue:
             raise Unavailable(f"no dependency of {name} has {', '.join(sorted(missing(dirs)))}")
         for d in depends(queue.pop(0), suite):
-            if d.startswith("lib") and d not in seen and missing(dirs):
+            if d.startswith(("lib", "zlib")) and d not in seen and missing(dirs):
                 seen.add(d)
                 queue.append(d)
                 dirs.append(unpack(d))

@@ -100,8 +100,7 @@ def command(point, boot, work):
     options = f"console=com1 com1=115200,8n1 loglvl=all noreboot {boot.options}".strip()
     q = qemu_binary(point.qemu)
     q += ["-nodefaults", "-no-user-config", "-display", "none", "-machine", point.board,
-          "-cpu", boot.cpu or cpu_model(point), "-m", str(point.memory), "-smp", str(point.cpus),
-          "-serial", "stdio", "-qmp", f"unix:{work}/qmp,server=on,wait=off"]
+          "-cpu", boot.cpu or cpu_model(point), "-m", str(point.memory), "-smp", str(point.cpus)]
     q += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-seed", "1",
           "-rtc", "base=2026-01-01,clock=vm"] if boot.icount else ["-accel", "tcg"]
     q += [] if boot.reboots else ["-no-reboot"]
@@ -140,7 +139,8 @@ class Machine:
         self.changed = threading.Condition()
         self.started = self.spoke = time.monotonic()
         try:
-            argv = command(point, boot, self.work)
+            argv = command(point, boot, self.work) + [
+                "-serial", "stdio", "-qmp", f"unix:{self.work}/qmp,server=on,wait=off"]
             with open(log, "w") as f:
                 f.write(" ".join(argv) + "\n")
             # QEMU must not outlive us, however we end
