@@ -81,11 +81,12 @@ static bool link_after(struct domain *d, event_word_t *tail, evtchn_port_t port)
 
 /*
  * The queue on which the port may be on now is where it was linked last: both that and the new
- * queue must not be worked on by two. Returns the old queue locked.
+ * queue must not be worked on by two. Returns the old queue locked; NULL: there is none, or a guest
+ * that ignores LINKED moves the event all the time.
  */
 static struct fifo_queue *lock_old_queue(const struct domain *d, const struct evtchn *c,
                                          uint64_t *flags) {
-    for (;;) {
+    for (unsigned int tries = 0; tries < 8; tries++) {
         uint16_t vcpu = READ_ONCE(c->last_vcpu);
         uint8_t priority = READ_ONCE(c->last_priority);
         struct evtchn_fifo_vcpu *f = d->vcpu[vcpu]->evtchn.fifo;
@@ -99,6 +100,8 @@ static struct fifo_queue *lock_old_queue(const struct domain *d, const struct ev
             return q;
         lock_release_irq(&q->lock, *flags);
     }
+    printk_guest(d, LOG_WARN, "event moves between queues too fast; lost\n");
+    return NULL;
 }
 
 /* Append to the tail of q, whose lock is held; true if the queue was empty: the guest must be told. */
@@ -154,13 +157,20 @@ static void link_event(struct domain *d, struct evtchn *c, evtchn_port_t port, e
         evtchn_raise_upcall(v);
 }
 
+/* Take what was raised before the event word came. */
+static bool take_saved(struct evtchn *c) {
+    return __atomic_exchange_n(&c->saved_pending, false, __ATOMIC_SEQ_CST);
+}
+
 void evtchn_fifo_set_pending(struct domain *d, struct evtchn *c, evtchn_port_t port) {
     event_word_t *word = word_of(d, port);
     event_word_t was;
 
     if (!word) {
-        c->saved_pending = true;
-        return;
+        __atomic_store_n(&c->saved_pending, true, __ATOMIC_SEQ_CST);
+        word = word_of(d, port);
+        if (!word || !take_saved(c)) /* else it came just now, and nobody has looked at the note */
+            return;
     }
     was = __atomic_fetch_or(word, WORD_PENDING, __ATOMIC_SEQ_CST);
     if (!(was & (WORD_MASKED | WORD_LINKED)))
@@ -202,18 +212,19 @@ static void put_guest_page(struct page *pg) {
 }
 
 /*
- * The first control block switches the domain over: what was pending by the old ABI is remembered
- * in each port until its event word comes. Locks: the domain's.
+ * The first control block, v's, switches the domain over: what was pending by the old ABI is remembered
+ * in each port until its event word comes. Each port starts on a queue that exists, v's.
+ * Locks: the domain's; senders do not take it, so they look at d->evtchn.fifo again, too (set_pending).
  */
-static void switch_to_fifo(struct domain *d, struct evtchn_fifo_domain *f) {
-    for (evtchn_port_t port = 1; port < d->evtchn.nr_ports; port++) {
-        struct evtchn *c = evtchn_of(d, port);
+static void switch_to_fifo(struct domain *d, const struct vcpu *v, struct evtchn_fifo_domain *f) {
+    evtchn_port_t end = MIN(d->evtchn.nr_ports, (uint32_t)EVTCHN_2L_NR_CHANNELS);
 
-        c->saved_pending = port < EVTCHN_2L_NR_CHANNELS && evtchn_2l_is_pending(d, port);
-        c->priority = c->last_priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
-        c->last_vcpu = c->vcpu;
-    }
-    __atomic_store_n(&d->evtchn.fifo, f, __ATOMIC_RELEASE);
+    for (evtchn_port_t port = 1; port < d->evtchn.nr_ports; port++)
+        evtchn_of(d, port)->last_vcpu = (uint16_t)v->id;
+    __atomic_store_n(&d->evtchn.fifo, f, __ATOMIC_SEQ_CST);
+    for (evtchn_port_t port = 1; port < end; port++)
+        if (evtchn_2l_is_pending(d, port))
+            __atomic_store_n(&evtchn_of(d, port)->saved_pending, true, __ATOMIC_SEQ_CST);
 }
 
 static struct evtchn_fifo_vcpu *make_control(struct domain *d, const struct evtchn_init_control *ic) {
@@ -251,12 +262,12 @@ int evtchn_fifo_init_control(struct domain *d, struct evtchn_init_control *ic) {
     flags = lock_acquire_irq(&d->evtchn.lock);
     if (!rc && (v->evtchn.fifo || (!d->evtchn.fifo && !fd)))
         rc = -EINVAL;
-    if (!rc && !d->evtchn.fifo) {
-        switch_to_fifo(d, fd);
-        fd = NULL;
-    }
     if (!rc)
         __atomic_store_n(&v->evtchn.fifo, fv, __ATOMIC_RELEASE);
+    if (!rc && !d->evtchn.fifo) {
+        switch_to_fifo(d, v, fd);
+        fd = NULL;
+    }
     lock_release_irq(&d->evtchn.lock, flags);
 
     mem_free(fd);
@@ -276,19 +287,20 @@ static void replay_saved(struct domain *d, evtchn_port_t first) {
 
         if (!c)
             return;
-        if (c->saved_pending) {
-            c->saved_pending = false;
+        if (take_saved(c))
             evtchn_fifo_set_pending(d, c, port);
-        }
     }
 }
 
 int evtchn_fifo_expand_array(struct domain *d, const struct evtchn_expand_array *ea) {
-    struct page *pg = get_guest_page(d, ea->array_gfn);
     struct evtchn_fifo_domain *f;
+    struct page *pg;
     uint64_t flags;
     int rc = 0;
 
+    if (!READ_ONCE(d->evtchn.fifo))
+        return -EOPNOTSUPP;
+    pg = get_guest_page(d, ea->array_gfn);
     if (!pg)
         return -EINVAL;
     flags = lock_acquire_irq(&d->evtchn.lock);
@@ -302,7 +314,7 @@ int evtchn_fifo_expand_array(struct domain *d, const struct evtchn_expand_array 
         uint32_t first = f->nr_words;
 
         f->array[first / WORDS_PER_PAGE] = page_to_virt(pg);
-        __atomic_store_n(&f->nr_words, first + WORDS_PER_PAGE, __ATOMIC_RELEASE);
+        __atomic_store_n(&f->nr_words, first + WORDS_PER_PAGE, __ATOMIC_SEQ_CST);
         replay_saved(d, first);
     }
     lock_release_irq(&d->evtchn.lock, flags);

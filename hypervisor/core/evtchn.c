@@ -30,16 +30,21 @@ static void wake_pollers(struct domain *d, evtchn_port_t port) {
     }
 }
 
+/*
+ * If the domain changes to the FIFO ABI in this moment, the change may have looked at the bit too early:
+ * the test after it has been set makes sure that one of the two sees it.
+ */
 static void set_pending(struct domain *d, struct evtchn *c, evtchn_port_t port) {
-    if (d->evtchn.fifo)
-        evtchn_fifo_set_pending(d, c, port);
-    else
+    if (!READ_ONCE(d->evtchn.fifo))
         evtchn_2l_set_pending(d, c, port);
+    if (READ_ONCE(d->evtchn.fifo))
+        evtchn_fifo_set_pending(d, c, port);
     wake_pollers(d, port);
 }
 
-static bool is_pending(const struct domain *d, evtchn_port_t port) {
-    return d->evtchn.fifo ? evtchn_fifo_is_pending(d, port) : evtchn_2l_is_pending(d, port);
+/* Is the port in use, so that its place in the guest's memory may be touched? Locks: the port's. */
+static bool is_open(const struct evtchn *c) {
+    return c->state != PORT_FREE && c->state != PORT_RESERVED;
 }
 
 /* --- the table of ports ------------------------------------------------------------------ */
@@ -89,10 +94,11 @@ static evtchn_port_t find_free(struct domain *d) {
 }
 
 /*
- * Take the lowest free port out of circulation; nobody else touches it until it is bound or freed.
+ * Take the lowest free port out of circulation; nobody else binds or closes it until it is opened or
+ * freed. It may be raised already: whatever raises it is bound first. notify: NULL: vcpu 0.
  * Errors: -ENOSPC, -ENOMEM.
  */
-static int reserve_port(struct domain *d, evtchn_port_t *port) {
+static int reserve_port(struct domain *d, const struct vcpu *notify, evtchn_port_t *port) {
     for (;;) {
         uint64_t flags = lock_acquire_irq(&d->evtchn.lock);
         int rc;
@@ -103,7 +109,7 @@ static int reserve_port(struct domain *d, evtchn_port_t *port) {
 
             c->state = PORT_RESERVED;
             d->evtchn.nr_open++;
-            c->vcpu = 0;
+            c->vcpu = notify ? (uint16_t)notify->id : 0;
             c->priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
         }
         lock_release_irq(&d->evtchn.lock, flags);
@@ -138,8 +144,14 @@ static void release_port(struct domain *d, evtchn_port_t port) {
     lock_release_irq(&d->evtchn.lock, flags);
 }
 
-static struct vcpu *vcpu_of(const struct domain *d, uint32_t id) {
-    return id < d->max_vcpus ? d->vcpu[index_nospec(id, d->max_vcpus)] : NULL;
+/* What the guest sees of a reserved port from now on. source: the VIRQ or pirq. */
+static void open_port(struct domain *d, evtchn_port_t port, enum port_state state, uint32_t source) {
+    struct evtchn *c = evtchn_of(d, port);
+    uint64_t flags = lock_acquire_irq(&c->lock);
+
+    c->virq = source;
+    c->state = (uint8_t)state;
+    lock_release_irq(&c->lock, flags);
 }
 
 /* DOMID_SELF or the caller's own id: the caller; else a domain it controls. */
@@ -180,7 +192,7 @@ static int do_alloc_unbound(struct domain *curr, union evtchn_arg *arg) {
 
     if (rc)
         return rc;
-    rc = reserve_port(d, &a->port);
+    rc = reserve_port(d, NULL, &a->port);
     if (!rc) {
         c = evtchn_of(d, a->port);
         flags = lock_acquire_irq(&c->lock);
@@ -228,7 +240,7 @@ static int do_bind_interdomain(struct domain *curr, union evtchn_arg *arg) {
 
     if (!rd)
         return -ESRCH;
-    rc = reserve_port(curr, &b->local_port);
+    rc = reserve_port(curr, NULL, &b->local_port);
     if (!rc) {
         rc = join(curr, b->local_port, rd, b->remote_port);
         if (rc)
@@ -245,8 +257,7 @@ static bool virq_is_per_vcpu(uint32_t virq) {
 
 static int do_bind_virq(struct domain *curr, union evtchn_arg *arg) {
     struct evtchn_bind_virq *b = &arg->bind_virq;
-    struct vcpu *v = vcpu_of(curr, b->vcpu);
-    struct evtchn *c;
+    struct vcpu *v = domain_vcpu(curr, b->vcpu);
     uint64_t flags;
     int rc;
 
@@ -260,16 +271,9 @@ static int do_bind_virq(struct domain *curr, union evtchn_arg *arg) {
         return -ENOENT;
     uint32_t virq = (uint32_t)index_nospec(b->virq, NR_VIRQS);
 
-    rc = reserve_port(curr, &b->port);
+    rc = reserve_port(curr, v, &b->port);
     if (rc)
         return rc;
-    c = evtchn_of(curr, b->port);
-    flags = lock_acquire_irq(&c->lock);
-    c->virq = virq;
-    c->vcpu = (uint16_t)v->id;
-    c->state = PORT_VIRQ;
-    lock_release_irq(&c->lock, flags);
-
     flags = lock_acquire_irq(&v->evtchn.virq_lock);
     if (v->evtchn.virq_port[virq])
         rc = -EEXIST;
@@ -278,50 +282,41 @@ static int do_bind_virq(struct domain *curr, union evtchn_arg *arg) {
     lock_release_irq(&v->evtchn.virq_lock, flags);
     if (rc)
         release_port(curr, b->port);
+    else
+        open_port(curr, b->port, PORT_VIRQ, virq);
     return rc;
 }
 
 static int do_bind_ipi(struct domain *curr, union evtchn_arg *arg) {
     struct evtchn_bind_ipi *b = &arg->bind_ipi;
-    struct vcpu *v = vcpu_of(curr, b->vcpu);
-    struct evtchn *c;
-    uint64_t flags;
+    struct vcpu *v = domain_vcpu(curr, b->vcpu);
     int rc;
 
     if (!v)
         return -ENOENT;
-    rc = reserve_port(curr, &b->port);
-    if (rc)
-        return rc;
-    c = evtchn_of(curr, b->port);
-    flags = lock_acquire_irq(&c->lock);
-    c->vcpu = (uint16_t)v->id;
-    c->state = PORT_IPI;
-    lock_release_irq(&c->lock, flags);
-    return 0;
+    rc = reserve_port(curr, v, &b->port);
+    if (!rc)
+        open_port(curr, b->port, PORT_IPI, 0);
+    return rc;
 }
 
 static int do_bind_pirq(struct domain *curr, union evtchn_arg *arg) {
     struct evtchn_bind_pirq *b = &arg->bind_pirq;
-    struct evtchn *c;
-    uint64_t flags;
+    struct vcpu *v = curr->vcpu[0];
     int rc;
 
     if (b->flags & ~(uint32_t)BIND_PIRQ__WILL_SHARE)
         return -EINVAL;
-    if (!curr->pirq.table || !curr->vcpu[0])
+    if (!curr->pirq.table || !v)
         return -EPERM;
-    rc = reserve_port(curr, &b->port);
+    rc = reserve_port(curr, v, &b->port);
     if (rc)
         return rc;
-    c = evtchn_of(curr, b->port);
-    flags = lock_acquire_irq(&c->lock);
-    c->pirq = b->pirq;
-    c->state = PORT_PIRQ;
-    lock_release_irq(&c->lock, flags);
-    rc = pirq_bind(curr, b->pirq, b->flags & BIND_PIRQ__WILL_SHARE, b->port, curr->vcpu[0]);
+    rc = pirq_bind(curr, b->pirq, b->flags & BIND_PIRQ__WILL_SHARE, b->port, v);
     if (rc)
         release_port(curr, b->port);
+    else
+        open_port(curr, b->port, PORT_PIRQ, b->pirq);
     return rc;
 }
 
@@ -515,7 +510,7 @@ static int do_status(struct domain *curr, union evtchn_arg *arg) {
 
 static int do_bind_vcpu(struct domain *curr, union evtchn_arg *arg) {
     struct evtchn *c = evtchn_of(curr, arg->bind_vcpu.port);
-    struct vcpu *v = vcpu_of(curr, arg->bind_vcpu.vcpu);
+    struct vcpu *v = domain_vcpu(curr, arg->bind_vcpu.vcpu);
     bool is_pirq = false;
     uint32_t pirq = 0;
     uint64_t flags;
@@ -558,11 +553,9 @@ void evtchn_port_unmask(struct domain *d, evtchn_port_t port) {
     if (!c)
         return;
     flags = lock_acquire_irq(&c->lock);
-    if (c->state == PORT_FREE || c->state == PORT_RESERVED)
-        ;
-    else if (d->evtchn.fifo)
+    if (is_open(c) && d->evtchn.fifo)
         evtchn_fifo_unmask(d, c, port);
-    else
+    else if (is_open(c))
         evtchn_2l_unmask(d, c, port);
     lock_release_irq(&c->lock, flags);
 }
@@ -592,7 +585,7 @@ static int do_set_priority(struct domain *curr, union evtchn_arg *arg) {
     if (!curr->evtchn.fifo)
         return -ENOSYS;
     flags = lock_acquire_irq(&c->lock);
-    if (c->state == PORT_FREE || c->state == PORT_RESERVED)
+    if (!is_open(c))
         rc = -EINVAL;
     else
         c->priority = (uint8_t)arg->set_priority.priority;
@@ -670,7 +663,8 @@ int evtchn_port_pending(struct domain *d, evtchn_port_t port) {
     if (!c)
         return -EINVAL;
     flags = lock_acquire_irq(&c->lock);
-    rc = is_pending(d, port);
+    rc = is_open(c) &&
+         (d->evtchn.fifo ? evtchn_fifo_is_pending(d, port) : evtchn_2l_is_pending(d, port));
     lock_release_irq(&c->lock, flags);
     return rc;
 }

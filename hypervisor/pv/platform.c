@@ -62,12 +62,12 @@ static int do_enter_acpi_sleep(struct xen_platform_op *op) {
 
 /* --- processors ----------------------------------------------------------------------------- */
 
-static bool cpu_present(uint32_t id) {
+static bool is_present(uint32_t id) {
     return id < NR_CPUS && cpus[index_nospec(id, NR_CPUS)];
 }
 
-static bool cpu_online(uint32_t id) {
-    return cpu_present(id) && READ_ONCE(cpus[index_nospec(id, NR_CPUS)]->online);
+static bool is_online(uint32_t id) {
+    return is_present(id) && READ_ONCE(cpus[index_nospec(id, NR_CPUS)]->online);
 }
 
 static uint32_t highest_cpu(void) {
@@ -83,12 +83,12 @@ static int do_get_cpuinfo(struct xen_platform_op *op) {
 
     p->max_present = highest_cpu();
     p->flags = p->apic_id = p->acpi_id = 0;
-    if (!cpu_present(p->xen_cpuid)) {
+    if (!is_present(p->xen_cpuid)) {
         p->flags = XEN_PCPU_FLAGS_INVALID;
         return 0;
     }
     arch_cpu_firmware_ids(p->xen_cpuid, &p->apic_id, &p->acpi_id);
-    if (cpu_online(p->xen_cpuid))
+    if (is_online(p->xen_cpuid))
         p->flags = XEN_PCPU_FLAGS_ONLINE;
     return 0;
 }
@@ -101,7 +101,7 @@ static int do_get_cpu_version(struct xen_platform_op *op) {
     memset(p, 0, sizeof(*p));
     p->xen_cpuid = id;
     p->max_present = highest_cpu();
-    if (!cpu_online(id))
+    if (!is_online(id))
         return 0;
     arch_cpuid(0, 0, leaf);
     memcpy(p->vendor_id, &leaf[1], 4);
@@ -116,15 +116,15 @@ static int do_get_cpu_version(struct xen_platform_op *op) {
 
 /* Processors stay as they are after boot. */
 static int do_cpu_online(struct xen_platform_op *op) {
-    if (!cpu_present(op->u.cpu_ol.cpuid))
+    if (!is_present(op->u.cpu_ol.cpuid))
         return -EINVAL;
-    return cpu_online(op->u.cpu_ol.cpuid) ? 0 : -EOPNOTSUPP;
+    return is_online(op->u.cpu_ol.cpuid) ? 0 : -EOPNOTSUPP;
 }
 
 static int do_cpu_offline(struct xen_platform_op *op) {
-    if (!cpu_present(op->u.cpu_ol.cpuid))
+    if (!is_present(op->u.cpu_ol.cpuid))
         return -EINVAL;
-    return cpu_online(op->u.cpu_ol.cpuid) ? -EOPNOTSUPP : 0;
+    return is_online(op->u.cpu_ol.cpuid) ? -EOPNOTSUPP : 0;
 }
 
 static const struct platform_cmd {
