@@ -20,6 +20,9 @@ extern uint64_t max_mfn;
 /* Is there RAM behind this frame (so that struct page and direct map exist and are meaningful). */
 bool arch_mfn_is_ram(mfn_t mfn);
 
+/* Device memory that only the hypervisor may touch: interrupt controllers, its timers, the MSI window. */
+bool arch_mmio_is_ours(mfn_t mfn);
+
 /*
  * Guest memory of the current vcpu, through the page tables it has loaded in kernel mode.
  * Trust:  any address; the hypervisor's range is refused, overflow-safe, first and last byte.
