@@ -20,7 +20,7 @@ extern uint64_t max_mfn;
 /* Is there RAM behind this frame (so that struct page and direct map exist and are meaningful). */
 bool arch_mfn_is_ram(mfn_t mfn);
 
-/* Device memory that only the hypervisor may touch: interrupt controllers, its timers, the MSI window. */
+/* Device memory that only the hypervisor may touch: interrupt controllers and the MSI window. */
 bool arch_mmio_is_ours(mfn_t mfn);
 
 /*

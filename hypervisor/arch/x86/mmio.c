@@ -10,8 +10,6 @@ bool arch_mmio_is_ours(mfn_t mfn) {
         return true;
     if (mfn.n == acpi.lapic_base >> PAGE_SHIFT)
         return true;
-    if (acpi.hpet_base && mfn.n == acpi.hpet_base >> PAGE_SHIFT)
-        return true;
     for (unsigned int i = 0; i < acpi.nr_ioapics; i++)
         if (mfn.n == acpi.ioapic[i].base >> PAGE_SHIFT)
             return true;
