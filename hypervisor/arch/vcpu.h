@@ -63,6 +63,7 @@ struct arch_vcpu {
     uint64_t ldt_base;               /* guest linear address */
     unsigned int ldt_entries;
     uint32_t ldt_mapped;             /* bit n: LDT page n is in the window, holding a reference */
+    uint64_t ldt_mfn[16];            /* the frames of those */
 
     uint64_t debugreg[8];            /* dr0-3, 6, 7 */
 

@@ -13,9 +13,9 @@ MUST_CHECK bool pv_check_descriptor(uint64_t *desc);
 
 /*
  * The content check of PAGE_SEGDESC: all 512 descriptors of a page that the guest cannot write now.
- * Errors: false: one is not acceptable; those before it may have been adjusted.
+ * Errors: -EINVAL: one is not acceptable; those before it may have been adjusted.
  */
-MUST_CHECK bool pv_validate_segdesc_page(uint64_t *descs);
+MUST_CHECK int pv_validate_segdesc_page(uint64_t *descs);
 
 /*
  * Replace v's GDT: frames of v's domain, which become PAGE_SEGDESC; the old ones are released.
@@ -25,8 +25,12 @@ MUST_CHECK bool pv_validate_segdesc_page(uint64_t *descs);
  */
 MUST_CHECK int pv_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned int entries);
 
-/* Replace v's LDT; its pages are looked at when first used. Errors: -EINVAL. v is current or cannot run. */
-MUST_CHECK int pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int entries);
+/*
+ * Replace v's LDT; its pages are looked at when first used. v is current or cannot run.
+ * Trust:  the caller has checked: base on a page boundary, at most LDT_MAX_ENTRIES.
+ */
+#define LDT_MAX_ENTRIES 8192
+void pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int entries);
 
 /* The processor found no LDT page at this offset of the table: map it. False: there is none to map. */
 bool pv_ldt_fault(struct vcpu *v, uint32_t offset);

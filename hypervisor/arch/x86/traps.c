@@ -12,6 +12,7 @@
 #define RFLAGS_TF    BIT(8)
 #define RFLAGS_IF    BIT(9)
 #define RFLAGS_FIXED BIT(1)
+#define RFLAGS_AC    BIT(18)
 
 struct exception_table_entry {
     int32_t from, to;                /* relative to the field itself */
@@ -100,7 +101,9 @@ static bool fault_cured(const struct cpu_user_regs *regs, uint64_t va) {
     if (va >= HYPERVISOR_VIRT_START && va < HYPERVISOR_VIRT_END)
         return regs->rflags & RFLAGS_IF && va - window_ldt_va(v) < LDT_WINDOW_SIZE &&
                pv_ldt_fault(v, (uint32_t)(va - window_ldt_va(v)));
-    return pv_fault_is_spurious(v, va, regs->error_code);
+    /* With SMAP, an access outside guest_copy() and its like must not be taken for a stale one. */
+    return (!cpu_features.smap || regs->rflags & RFLAGS_AC) &&
+           pv_fault_is_spurious(v, va, regs->error_code);
 }
 
 static void hypervisor_fault(struct cpu_user_regs *regs) {
