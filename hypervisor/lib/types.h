@@ -39,6 +39,7 @@ typedef uint32_t evtchn_port_t;
 
 #define MUST_CHECK   __attribute__((warn_unused_result))
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define NOINLINE     __attribute__((noinline))
 #define PACKED       __attribute__((packed))
 #define ALIGNED(n)   __attribute__((aligned(n)))
 /* Code and data that are freed once dom0 runs. */

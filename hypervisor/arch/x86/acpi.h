@@ -66,7 +66,4 @@ extern struct acpi_info {
  */
 void acpi_init(void);
 
-/* The entries of a MADT into `a`; pure, for tests. len is the whole table's, already verified. */
-void acpi_parse_madt(struct acpi_info *a, const void *table, size_t len);
-
 #endif

@@ -11,6 +11,8 @@
 
 #define PHYS(x) ((x) - IMAGE_BASE)
 
+#define CR0_BOOT (CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG)
+
 #define MB1_MAGIC 0x1badb002
 #define MB1_FLAGS 0x00010003                    /* addresses below; memory map; aligned modules */
 #define MB2_MAGIC 0xe85250d6
@@ -67,7 +69,7 @@ boot_entry:
         rdmsr
         or      $(EFER_LME | EFER_NXE), %eax
         wrmsr
-        mov     $(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG), %eax
+        mov     $CR0_BOOT, %eax
         mov     %eax, %cr0
         lgdt    PHYS(boot_gdtr)
         ljmp    $0x08, $PHYS(entered_64)
@@ -107,8 +109,60 @@ boot_high:
         call    boot_main
         ud2
 
+/*
+ * The same for the other processors: they start in real mode in this code, copied to a page below
+ * 1 MiB, at its first byte. It refers to nothing in the page but its own data.
+ */
+        .section .init.rodata, "a"
+        .code16
+        .globl trampoline_start
+trampoline_start:
+        cli
+        mov     %cs, %ax
+        mov     %ax, %ds
+        lgdtl   trampoline_gdtr - trampoline_start
+        mov     $CR4_PAE, %eax
+        mov     %eax, %cr4
+        mov     $PHYS(boot_l4), %eax
+        mov     %eax, %cr3
+        mov     $MSR_EFER, %ecx
+        rdmsr
+        or      $(EFER_LME | EFER_NXE), %eax
+        wrmsr
+        mov     $CR0_BOOT, %eax                 /* from real mode straight to long mode */
+        mov     %eax, %cr0
+        ljmpl   $0x08, $PHYS(ap_entered_64)
+        .balign 4
+trampoline_gdtr:
+        .short boot_gdtr - boot_gdt - 1
+        .long PHYS(boot_gdt)
+        .globl trampoline_end
+trampoline_end:
+
+        .section .init.text, "ax"
+        .code64
+ap_entered_64:
+        movabs  $ap_high, %rax
+        jmp     *%rax
+ap_high:
+        mov     $PHYS(idle_l4), %eax
+        mov     %rax, %cr3
+        xor     %eax, %eax
+        mov     %eax, %ss
+        mov     %eax, %ds
+        mov     %eax, %es
+        mov     %eax, %fs
+        mov     %eax, %gs
+        mov     ap_stack(%rip), %rsp
+        xor     %ebp, %ebp
+        call    ap_main
+        ud2
+
         .section .init.data, "aw"
         .balign 8
+        .globl ap_stack
+ap_stack:                                       /* stack top of the cpu being started */
+        .quad 0
 boot_gdt:
         .quad 0, 0x00af9a000000ffff
 boot_gdtr:

@@ -9,7 +9,7 @@ RO_AFTER_INIT struct cpu_features cpu_features;
 RO_AFTER_INIT uint64_t cr4_policy = CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 /* One CPUID bit, the field it sets, and the CR4 bit that goes with it (0: none). */
-static const INIT_DATA struct feature {
+static INIT_DATA struct feature {
     uint32_t leaf;
     uint8_t reg, bit;
     uint16_t field;

@@ -11,10 +11,10 @@ ENTRY(boot_entry)
 
 PHDRS {
     text PT_LOAD FLAGS(5);
-    rodata PT_LOAD FLAGS(4);
-    data PT_LOAD FLAGS(6);
     init_text PT_LOAD FLAGS(5);
     init_data PT_LOAD FLAGS(6);
+    rodata PT_LOAD FLAGS(4);
+    data PT_LOAD FLAGS(6);
     bss PT_LOAD FLAGS(6);
 }
 
@@ -29,6 +29,32 @@ SECTIONS {
         PAGE_ALIGN;
     } :text
     text_end = .;
+
+    .init.text : AT(PHYS(ADDR(.init.text))) {
+        *(.init.text)
+        *(.init.text.*)
+        PAGE_ALIGN;
+    } :init_text
+    init_text_end = .;
+
+    .init.data : AT(PHYS(ADDR(.init.data))) {
+        *(.init.data .init.data.*)
+        . = ALIGN(8);
+        __start_hospes_options = .;
+        KEEP(*(hospes_options))
+        __stop_hospes_options = .;
+        . = ALIGN(8);
+        smap_sites_start = .;
+        KEEP(*(.smap_sites))
+        smap_sites_end = .;
+        *(.init.rodata .init.rodata.* .init.bss .init.bss.*)
+        . = ALIGN(8);
+        unpack_libs_init_start = .;
+        KEEP(*(.init.init_array))
+        unpack_libs_init_end = .;
+        PAGE_ALIGN;
+    } :init_data
+    init_end = .;
 
     .rodata : AT(PHYS(ADDR(.rodata))) {
         *(.rodata .rodata.*)
@@ -54,39 +80,9 @@ SECTIONS {
         *(.data .data.*)
         PAGE_ALIGN;
     } :data
-
-    init_start = .;
-    .init.text : AT(PHYS(ADDR(.init.text))) {
-        *(.init.text)
-        *(.init.text.*)
-        PAGE_ALIGN;
-    } :init_text
-    init_text_end = .;
-
-    .init.data : AT(PHYS(ADDR(.init.data))) {
-        *(.init.data .init.data.*)
-        . = ALIGN(8);
-        __start_hospes_options = .;
-        KEEP(*(hospes_options))
-        __stop_hospes_options = .;
-        . = ALIGN(8);
-        smap_sites_start = .;
-        KEEP(*(.smap_sites))
-        smap_sites_end = .;
-        *(.init.rodata .init.rodata.*)
-        . = ALIGN(8);
-        unpack_libs_init_start = .;
-        KEEP(*(.init.init_array))
-        unpack_libs_init_end = .;
-        PAGE_ALIGN;
-    } :init_data
     load_end = .;
 
-    /* Boot-only memory that need not be in the file comes first, so that init memory is one range. */
     .bss : AT(PHYS(ADDR(.bss))) {
-        *(.init.bss .init.bss.*)
-        PAGE_ALIGN;
-        init_end = .;
         *(.bss.page_aligned)
         *(.bss .bss.* COMMON)
         PAGE_ALIGN;

@@ -97,6 +97,7 @@ INIT_TEXT void memory_map_for_each_ram(void (*fn)(struct range ram)) {
 /* Free RAM, sorted. Reserving one thing adds at most one range. */
 static INIT_DATA struct range free_ram[BOOT_MAX_MEMORY + BOOT_MAX_MODULES + 16];
 static INIT_DATA unsigned int nr_free;
+INIT_DATA uint64_t low_page;
 
 static INIT_TEXT void free_ram_add(struct range r) {
     free_ram[nr_free++] = r;
@@ -141,6 +142,7 @@ INIT_TEXT void boot_mem_init(void) {
 
         free_ram_remove((struct range){m->paddr, m->paddr + m->len});
     }
+    low_page = boot_mem_alloc(PAGE_SIZE, PAGE_SIZE, MIB(1));
 }
 
 INIT_TEXT uint64_t boot_mem_alloc(uint64_t len, uint64_t align, uint64_t below) {

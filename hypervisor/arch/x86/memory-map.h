@@ -21,6 +21,9 @@ void memory_map_reserve(uint64_t start, uint64_t len);
 /* Whole frames of RAM: calls fn for each range, in order. */
 void memory_map_for_each_ram(void (*fn)(struct range ram));
 
+/* A page below 1 MiB, for other processors to start in. */
+extern uint64_t low_page;
+
 /* Set up the allocator below: RAM less what boot has put there (image, modules). Sets max_mfn. */
 void boot_mem_init(void);
 

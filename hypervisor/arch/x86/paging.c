@@ -115,11 +115,19 @@ static INIT_TEXT void map_direct_part(uint64_t start, uint64_t end, uint64_t rig
 
 /* All RAM read-write, but our code and constants read-only in this view, too. */
 static INIT_TEXT void map_direct(struct range ram) {
-    uint64_t ro_start = LOAD_PHYS, ro_end = image_phys(rodata_end);
+    const struct {
+        uint64_t end, rights;
+    } parts[] = {{LOAD_PHYS, MAP_RW},
+                 {image_phys(text_end), MAP_RO},
+                 {image_phys(init_end), MAP_RW},
+                 {image_phys(rodata_end), MAP_RO},
+                 {UINT64_MAX, MAP_RW}};
+    uint64_t at = ram.start;
 
-    map_direct_part(ram.start, MIN(ram.end, ro_start), MAP_RW);
-    map_direct_part(MAX(ram.start, ro_start), MIN(ram.end, ro_end), MAP_RO);
-    map_direct_part(MAX(ram.start, ro_end), ram.end, MAP_RW);
+    for (unsigned int i = 0; i < ARRAY_LEN(parts); i++) {
+        map_direct_part(at, MIN(ram.end, parts[i].end), parts[i].rights);
+        at = MAX(at, MIN(ram.end, parts[i].end));
+    }
 }
 
 /*
@@ -175,10 +183,10 @@ INIT_TEXT void paging_init(void) {
     uint64_t bitmap_len = ROUND_UP(DIV_ROUND_UP(max_mfn, 8), PAGE_SIZE);
 
     map_image_part(image_start, text_end, MAP_RX);
-    map_image_part(text_end, rodata_end, MAP_RO);
-    map_image_part(rodata_end, init_start, MAP_RW);
-    map_image_part(init_start, init_text_end, MAP_RX);
-    map_image_part(init_text_end, image_end, MAP_RW);
+    map_image_part(text_end, init_text_end, MAP_RX);
+    map_image_part(init_text_end, init_end, MAP_RW);
+    map_image_part(init_end, rodata_end, MAP_RO);
+    map_image_part(rodata_end, image_end, MAP_RW);
     map_range(STACKS_VA + PAGE_SIZE, image_phys(boot_stack) + PAGE_SIZE, 3 * PAGE_SIZE, MAP_RW);
     map_range(STACKS_VA + 5 * PAGE_SIZE, image_phys(boot_stack) + 5 * PAGE_SIZE, 3 * PAGE_SIZE,
               MAP_RW);
@@ -225,9 +233,9 @@ INIT_TEXT void paging_seal(void) {
 }
 
 void paging_free_init(void) {
-    uint64_t start = image_phys(init_start), end = image_phys(init_end);
+    uint64_t start = image_phys(text_end), end = image_phys(init_end);
 
-    for (uint64_t va = (uintptr_t)init_start; va < (uintptr_t)init_end; va += PAGE_SIZE)
+    for (uint64_t va = (uintptr_t)text_end; va < (uintptr_t)init_end; va += PAGE_SIZE)
         *entry_of(va, 1, 0) = 0;
     arch_tlb_flush_mask(&cpus_online);
     heap_add_range(mfn_of(start >> PAGE_SHIFT), (end - start) >> PAGE_SHIFT);

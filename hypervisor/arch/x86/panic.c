@@ -55,7 +55,7 @@ static void print_backtrace(uint64_t rbp) {
 
         if (!frame[1])
             break;
-        print_address(frame[1]);
+        print_address(frame[1] - 1); /* the call, not what comes after it */
         if (frame[0] <= rbp)
             break;
         rbp = frame[0];

@@ -5,8 +5,8 @@
 #include "arch/x86/layout.h"
 #include "lib/types.h"
 
-extern char image_start[], text_end[], rodata_end[], ro_after_init_end[];
-extern char init_start[], init_text_end[], init_end[], image_end[];
+extern char image_start[], text_end[], init_text_end[], init_end[]; /* init: from text_end on */
+extern char rodata_end[], ro_after_init_end[], image_end[];
 extern char boot_stack[];            /* the boot cpu's stack block (boot.S) */
 
 /* Physical address of something in the image. */

@@ -6,6 +6,8 @@
 
 /* Start all that firmware names, up to NR_CPUS and maxcpus=. Boot cpu, interrupts on. */
 void smp_init(void);
+/* Until then they only answer flush requests; now they look for work. */
+void smp_release(void);
 /* Enter the calling cpu into the sets of online cpus. */
 void cpu_online(struct cpu *cpu);
 /* Halt every other cpu for good (panic, power off). */

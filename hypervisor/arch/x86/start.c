@@ -4,10 +4,12 @@
 #include "arch/x86/clock.h"
 #include "arch/x86/console.h"
 #include "arch/x86/entry.h"
+#include "arch/x86/irq.h"
 #include "arch/x86/memory-map.h"
 #include "arch/x86/multiboot.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/power.h"
 #include "arch/x86/processor.h"
 #include "arch/x86/sections.h"
 #include "arch/x86/smp.h"
@@ -40,6 +42,13 @@ static INIT_TEXT void check_modules(void) {
               "QEMU -initrd \"vmlinuz ...,initrd\"");
 }
 
+/* dom0 must not take the interrupt controllers' addresses for free. */
+static INIT_TEXT void reserve_device_memory(void) {
+    memory_map_reserve(acpi.lapic_base, PAGE_SIZE);
+    for (unsigned int i = 0; i < acpi.nr_ioapics; i++)
+        memory_map_reserve(acpi.ioapic[i].base, PAGE_SIZE);
+}
+
 /* What every cpu needs of core before it may run anything. */
 INIT_TEXT void cpu_core_init(unsigned int cpu) {
     if (timers_cpu_init(cpu) || sched_cpu_init(cpu))
@@ -47,8 +56,11 @@ INIT_TEXT void cpu_core_init(unsigned int cpu) {
 }
 
 /* Not boot code itself, which is gone after the first line. */
-static _Noreturn void leave_boot(void) {
+static NOINLINE _Noreturn void leave_boot(void) {
     paging_free_init();
+    smp_release();
+    irq_disable();
+    cpu_do_work();
     enter_guest();
 }
 
@@ -67,6 +79,7 @@ _Noreturn INIT_TEXT void boot_main(uint32_t magic, uint32_t info) {
 
     cpu_features_detect();
     cpu_features_enable();
+    this_cpu()->arch.cr4 = cr4_policy;
     boot_info.nr_memory = memory_map_clean(boot_info.memory, boot_info.nr_memory, BOOT_MAX_MEMORY);
     print_memory_map();
     boot_mem_init();
@@ -77,14 +90,17 @@ _Noreturn INIT_TEXT void boot_main(uint32_t magic, uint32_t info) {
     check_modules();
 
     acpi_init();
+    power_init();
     apic_init();
     clock_init();
     time_init();
+    irq_init();
     cpu_online(this_cpu());
     cpu_entry_init(this_cpu());
     cpu_core_init(0);
     irq_enable();
     smp_init();
+    reserve_device_memory();
     paging_seal();
 
     dom0_build();
