@@ -104,7 +104,7 @@ $(O)/hospes-syms: $(OBJS) $(O)/symbols.S.o $(O)/hospes.lds
 
 $(O)/hospes: $(O)/hospes-syms
 	$(call say,IMAGE,$@)
-	$(Q)objcopy -O binary $< $@
+	$(Q)objcopy --strip-all $< $@
 
 $(O)/hospes.gz: $(O)/hospes
 	$(Q)gzip -9nc $< > $@

@@ -1,8 +1,9 @@
 /*
  * From the boot loader to C: multiboot 1 and 2 headers, the 32-bit entry, the first page tables.
  *
- * The image is loaded flat: the headers tell the loader every address, so the file needs no ELF
- * header that one loader takes and another does not.
+ * The image is an ELF file whose segments follow each other in the file as in memory, and the headers tell
+ * the loader every address: so it is loaded the same way by those that take 64-bit ELF and those
+ * that do not.
  */
 #define BIT(n) (1 << (n))
 
