@@ -10,8 +10,7 @@ static inline uint64_t l1_refused(const struct domain *d) {
     return d->hardware ? 0 : CACHE_BITS;
 }
 
-/* Not RAM: no references. What a guest thinks is write-back or write-through memory is made
- * uncached. */
+/* Not RAM: no references. What the guest takes for write-back or write-through is made uncached. */
 static int get_l1e_io(const struct domain *d, const struct domain *pg_owner, uint64_t *e) {
     uint64_t cache = *e & CACHE_BITS;
 
@@ -61,34 +60,34 @@ static inline bool slot_exchange(uint64_t *slot, uint64_t old, uint64_t new) {
 }
 
 int mmu_exchange_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t old,
-                     uint64_t new) {
+                     uint64_t val) {
     int rc;
 
-    if (new &PTE_P) {
-        if (unlikely(new &l1_refused(d)))
+    if (val & PTE_P) {
+        if (unlikely(val & l1_refused(d)))
             return -EINVAL;
-        new = mmu_adjust_l1e(new);
+        val = mmu_adjust_l1e(val);
         if (old & PTE_P) {
-            uint64_t changed = (old ^ new) & ~L1_FREE;
+            uint64_t changed = (old ^ val) & ~L1_FREE;
 
             if (!changed)
-                return slot_exchange(slot, old, new) ? 0 : -EAGAIN;
-            if (changed == PTE_RW && !(new &PTE_RW)) { /* write-protected: keeps its reference */
+                return slot_exchange(slot, old, val) ? 0 : -EAGAIN;
+            if (changed == PTE_RW && !(val & PTE_RW)) { /* write-protected: keeps its reference */
                 struct page *pg = mfn_lookup(pte_mfn(old));
 
-                if (!slot_exchange(slot, old, new))
+                if (!slot_exchange(slot, old, val))
                     return -EAGAIN;
                 if (pg)
                     page_put_type(pg);
                 return 0;
             }
         }
-        rc = get_l1e(d, pg_owner, &new);
+        rc = get_l1e(d, pg_owner, &val);
         if (unlikely(rc))
             return rc;
     }
-    if (unlikely(!slot_exchange(slot, old, new))) {
-        mmu_put_l1e(new);
+    if (unlikely(!slot_exchange(slot, old, val))) {
+        mmu_put_l1e(val);
         return -EAGAIN;
     }
     mmu_put_l1e(old);
@@ -100,8 +99,7 @@ static inline uint64_t adjust_table_entry(enum page_type type, uint64_t e) {
     return e | (type == PAGE_L4 ? PTE_US | PTE_A : PTE_US);
 }
 
-/* Store val, the accessed and dirty bits of the old entry kept if so asked; returns the old entry.
- */
+/* Store val, with the accessed and dirty bits of the old entry if so asked; returns that entry. */
 static uint64_t slot_store(uint64_t *slot, uint64_t val, bool preserve_ad) {
     uint64_t old = READ_ONCE(*slot);
 

@@ -57,22 +57,23 @@ static inline uint64_t mmu_adjust_l1e(uint64_t e) {
 }
 
 /*
- * Replace `old` by `new` in an L1 slot of d. pg_owner owns the frame that new maps.
+ * Replace `old` by `val` in an L1 slot of d. pg_owner owns the frame that val maps.
  * Locks:  the caller holds an L1 type count of the page.
  * Errors: -EAGAIN: the slot did not hold old, nothing changed; -EINVAL bits or frame refused;
  * -EPERM no right to the frame; -EBUSY the frame is a table.
  */
 MUST_CHECK int mmu_exchange_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot,
-                                uint64_t old, uint64_t new);
+                                uint64_t old, uint64_t val);
 /* Drop what an L1 entry that came out of its slot stood for. */
 void mmu_put_l1e(uint64_t e);
 
 /*
  * Replace one entry of a page of d as the page's present type demands: by the rules of a table, or
- * by a plain store if it is writable or not in use. curr: on whose account a dropped tree is torn
- * down. preserve_ad: accessed and dirty bits of the old entry survive, atomically. Locks:  the
- * caller's reference of pg is used up. Errors: as above less -EAGAIN; -EINVAL also a hypervisor
- * slot; -ERESTART.
+ * by a plain store if it is writable or not in use.
+ * curr: on whose account a dropped tree is torn down.
+ * preserve_ad: accessed and dirty bits of the old entry survive, atomically.
+ * Locks:  the caller's reference of pg is used up.
+ * Errors: as above less -EAGAIN; -EINVAL also a hypervisor slot; -ERESTART.
  */
 MUST_CHECK int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner,
                              struct page *pg, unsigned int index, uint64_t val, bool preserve_ad);
@@ -84,8 +85,10 @@ MUST_CHECK int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain 
  * table that the entry was in.) v NULL: at boot, not preemptible.
  */
 void mmu_drop(struct vcpu *v, struct page *pg);
-/* Take a reference and type count of one of d's frames as a table; what a failure leaves partial is
- * noted likewise. */
+/*
+ * Take a reference and type count of a frame of d as a table; what a failure leaves partial is
+ * noted likewise. Errors: as page_get_type.
+ */
 MUST_CHECK int mmu_get_table(struct vcpu *v, struct domain *d, mfn_t mfn, enum page_type type);
 MUST_CHECK int mmu_unwind_slow(struct vcpu *v);
 MUST_CHECK static inline int mmu_unwind_finish(struct vcpu *v) {
@@ -94,8 +97,8 @@ MUST_CHECK static inline int mmu_unwind_finish(struct vcpu *v) {
 
 /*
  * The L1 entry that maps va below table l4, the rights of the tables above folded in: RW only if
- * all have it, NX if any has it. 0: not mapped, or in the hypervisor's range. Note:   a snapshot;
- * the guest may be changing the tables, so it is only good for asking.
+ * all have it, NX if any has it. 0: not mapped, or in the hypervisor's range.
+ * Note:   a snapshot; the guest may be changing the tables, so it is only good for asking.
  */
 uint64_t mmu_walk(mfn_t l4, uint64_t va);
 /* Would v's page tables allow the access now? (If so, a fault on it was stale.) user: guest user

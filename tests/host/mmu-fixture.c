@@ -232,6 +232,7 @@ static long run(hypercall call, const void *ops, size_t len, unsigned int n, uns
     uint64_t arg[6] = {FX_GUEST + 64, n, done ? FX_GUEST : 0, domid};
     long rc;
 
+    memset(fx_guest, 0, sizeof(*done));
     memcpy(fx_guest + 64, ops, len * n);
     fx_rounds = 0;
     do {

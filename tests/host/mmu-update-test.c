@@ -314,6 +314,7 @@ TEST(update_va_mapping_flushes_what_and_where_it_is_told) {
     fx_reset();
     fx_live_tree();
     fx_flushes_all = fx_flushes_one = 0;
+    memset(&fx_flushed, 0, sizeof(fx_flushed));
     EXPECT_EQ(update_va(PAGE_SIZE, 0, UVMF_NONE), 0);
     EXPECT_EQ(fx_flushes_all + fx_flushes_one, 0);
     EXPECT_EQ(update_va(PAGE_SIZE, 0, UVMF_TLB_FLUSH | UVMF_LOCAL), 0);
