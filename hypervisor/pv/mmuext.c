@@ -100,6 +100,7 @@ int mmu_unpin(struct domain *d, mfn_t mfn) {
 }
 
 static int new_base(struct vcpu *v, mfn_t *base, uint64_t *cr3, mfn_t mfn) {
+    bool is_kernel = base == &v->arch.kernel_l4;
     mfn_t old = *base;
     int rc = mmu_unwind_finish(v);
 
@@ -111,8 +112,10 @@ static int new_base(struct vcpu *v, mfn_t *base, uint64_t *cr3, mfn_t mfn) {
         return rc;
     *base = mfn;
     *cr3 = mfn.n << PAGE_SHIFT;
-    if (v == current_vcpu())
+    if (is_kernel && v == current_vcpu()) {
         arch_load_page_table(v); /* no cpu walks the old one from here on */
+        arch_tlb_flush_local();  /* entries of guest user mode are global */
+    }
     if (old.n)
         mmu_drop(v, mfn_to_page(old));
     return mmu_unwind_finish(v);
