@@ -104,9 +104,7 @@ static int new_base(struct vcpu *v, mfn_t *base, uint64_t *cr3, mfn_t mfn) {
     mfn_t old = *base;
     int rc = mmu_unwind_finish(v);
 
-    if (rc || old.n == mfn.n)
-        return rc;
-    if (mfn.n)
+    if (!rc && mfn.n && old.n != mfn.n)
         rc = mmu_get_table(v, v->domain, mfn, PAGE_L4);
     if (rc)
         return rc;
@@ -116,7 +114,7 @@ static int new_base(struct vcpu *v, mfn_t *base, uint64_t *cr3, mfn_t mfn) {
         arch_load_page_table(v); /* no cpu walks the old one from here on */
         arch_tlb_flush_local();  /* entries of guest user mode are global */
     }
-    if (old.n)
+    if (old.n && old.n != mfn.n)
         mmu_drop(v, mfn_to_page(old));
     return mmu_unwind_finish(v);
 }
@@ -144,11 +142,9 @@ static int do_unpin(struct vcpu *curr, struct mmuext_batch *b, const struct mmue
 static int do_new_base(struct vcpu *curr, struct mmuext_batch *b, const struct mmuext_op *op) {
     mfn_t mfn = mfn_of(op->arg1.mfn);
 
-    if (op->cmd == MMUEXT_NEW_USER_BASEPTR)
-        return mmu_new_user_base(curr, mfn);
-    mmu_flush_add_local(&b->flush, true,
-                        0); /* user entries are global: loading the base leaves them */
-    return mmu_new_kernel_base(curr, mfn);
+    (void)b;
+    return op->cmd == MMUEXT_NEW_BASEPTR ? mmu_new_kernel_base(curr, mfn)
+                                         : mmu_new_user_base(curr, mfn);
 }
 
 static int do_flush_local(struct vcpu *curr, struct mmuext_batch *b, const struct mmuext_op *op) {
