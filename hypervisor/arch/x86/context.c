@@ -228,7 +228,8 @@ int arch_load_user_gs(struct vcpu *v, uint16_t selector) {
 /* ---- control and debug registers ---- */
 
 static void load_cr(struct cpu *cpu, const struct vcpu *v) {
-    uint64_t cr4 = cr4_policy | (v->arch.cr4 & CR4_GUEST), cr0 = read_cr0();
+    uint64_t cr4 = (cr4_policy | (v->arch.cr4 & CR4_GUEST)) & ~cpu->arch.cr4_withheld;
+    uint64_t cr0 = read_cr0();
 
     if (cr4 != cpu->arch.cr4)
         write_cr4(cpu->arch.cr4 = cr4);
@@ -239,6 +240,11 @@ static void load_cr(struct cpu *cpu, const struct vcpu *v) {
 void arch_vcpu_update_cr(struct vcpu *v) {
     if (v == current_vcpu())
         load_cr(this_cpu(), v);
+}
+
+void cpu_withhold_cr4(uint64_t bit) {
+    this_cpu()->arch.cr4_withheld |= bit;
+    arch_vcpu_update_cr(current_vcpu());
 }
 
 #define WRITE_DR(n, value) __asm__ volatile("mov %0, %%dr" #n ::"r"(value))

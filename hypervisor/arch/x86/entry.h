@@ -51,6 +51,9 @@ void guest_exception(struct vcpu *v);
 void guest_stack_fault(struct vcpu *v);
 void hypervisor_exception(struct cpu_user_regs *regs);
 
+/* Run guests without this CR4 bit on this cpu from now on (context.c). */
+void cpu_withhold_cr4(uint64_t bit);
+
 /* The FPU (fpu.c): find the sizes, enable on this cpu, and move a vcpu's state. */
 void fpu_cpu_init(struct cpu *cpu);
 void fpu_save(struct vcpu *v);

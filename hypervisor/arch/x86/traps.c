@@ -2,6 +2,7 @@
 #include "arch/x86/entry.h"
 #include "arch/x86/processor.h"
 #include "arch/x86/window.h"
+#include "core/console.h"
 #include "core/cpu.h"
 #include "core/domain.h"
 #include "lib/string.h"
@@ -9,6 +10,8 @@
 #include "pv/traps.h"
 
 #define DR6_RESERVED 0xffff0ff0
+#define PF_PRESENT   BIT(0)
+#define PF_USER      BIT(2)
 #define RFLAGS_TF    BIT(8)
 #define RFLAGS_IF    BIT(9)
 #define RFLAGS_FIXED BIT(1)
@@ -54,18 +57,39 @@ static bool ldt_window_fault(struct vcpu *v, uint64_t va) {
     return true;
 }
 
-void guest_exception(struct vcpu *v) {
-    struct cpu_user_regs *regs = &v->arch.regs;
-    unsigned int vector = regs->entry_vector;
-    uint64_t cr2 = 0;
+/*
+ * In ring 3 only descriptor tables are read as a supervisor, and those are ours. QEMU before 8.0 reads the
+ * frame of a guest's iretq in that way, too, and then finds SMAP in the way: do without.
+ */
+static bool smap_is_broken(const struct cpu_user_regs *regs, uint64_t va) {
+    if ((regs->error_code & (PF_PRESENT | PF_USER)) != PF_PRESENT || !(read_cr4() & CR4_SMAP) ||
+        (va >= HYPERVISOR_VIRT_START && va < HYPERVISOR_VIRT_END))
+        return false;
+    pr_warn("cpu %u: SMAP hinders the guest, as in some emulators; switched off\n", this_cpu()->id);
+    cpu_withhold_cr4(CR4_SMAP);
+    return true;
+}
 
-    if (vector == TRAP_PF)
-        cr2 = read_cr2();
-    else if (vector == TRAP_DB)
+static void guest_page_fault(struct vcpu *v) {
+    const struct cpu_user_regs *regs = &v->arch.regs;
+    uint64_t va = read_cr2();
+
+    irq_enable();
+    if (!ldt_window_fault(v, va) && !smap_is_broken(regs, va))
+        pv_exception(v, TRAP_PF, regs->error_code, va);
+}
+
+void guest_exception(struct vcpu *v) {
+    unsigned int vector = v->arch.regs.entry_vector;
+
+    if (vector == TRAP_PF) {
+        guest_page_fault(v);
+        return;
+    }
+    if (vector == TRAP_DB)
         v->arch.debugreg[6] |= take_dr6();
     irq_enable();
-    if (vector != TRAP_PF || !ldt_window_fault(v, cr2))
-        pv_exception(v, vector, regs->error_code, cr2);
+    pv_exception(v, vector, v->arch.regs.error_code, 0);
 }
 
 void guest_stack_fault(struct vcpu *v) {
