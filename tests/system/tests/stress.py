@@ -17,6 +17,8 @@ STRESSORS = {
 }
 SECONDS = 120
 WARNING = 4                             # the kernel's level; smaller is worse
+# The kernel's words for "the host took the cpu away for long"; on Xen it comes and goes as well.
+HOST_IS_SLOW = re.compile(r"hrtimer: interrupt took \d+ ns")
 
 
 def normal(line):
@@ -39,7 +41,8 @@ def stress(r, cpus, stressors, hv=None):
         m.send("poweroff -f")
         m.wait_for_end("guest-shutdown")
     lines = re.findall(r"^<(\d+)>\[ *[\d.]+\] (.*)$", log, re.M)
-    return {normal(text): text for level, text in lines if int(level) & 7 <= WARNING}
+    return {normal(text): text for level, text in lines
+            if int(level) & 7 <= WARNING and not HOST_IS_SLOW.fullmatch(text)}
 
 
 def reference(r, cpus, stressors):
@@ -56,8 +59,8 @@ def reference(r, cpus, stressors):
 def survives(cpus, stressors):
     def run(r):
         ours = stress(r, cpus, stressors)
-        new = [text for form, text in ours.items()
-               if form not in reference(r, cpus, list(STRESSORS))] if ours else []
+        known = reference(r, cpus, list(STRESSORS)) if ours else {}
+        new = [text for form, text in ours.items() if form not in known]
         r.note("the kernel warns of nothing new", "; ".join(new) or None)
     return run
 
