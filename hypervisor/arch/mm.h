@@ -17,6 +17,9 @@ struct vcpu;
 /* First frame number beyond all RAM; frames at or above it (and holes below) are I/O. */
 extern uint64_t max_mfn;
 
+/* First frame of the n-th 2 MiB of the M2P; MFN_INVALID if there is no RAM in what it describes. */
+mfn_t arch_m2p_frame(unsigned int n);
+
 /* Is there RAM behind this frame (so that struct page and direct map exist and are meaningful). */
 bool arch_mfn_is_ram(mfn_t mfn);
 

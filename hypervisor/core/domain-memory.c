@@ -4,8 +4,6 @@
 #include "core/heap.h"
 #include "core/page-list.h"
 
-#define M2P_INVALID (~UINT64_C(0))
-
 /* refs last: from then on anybody may take a reference. */
 static void page_hand_over(struct page *pg, struct domain *d, uint64_t flags) {
     page_set_owner(pg, d);
@@ -33,22 +31,40 @@ static bool adopt(struct domain *d, struct page *pg, unsigned int order, bool li
     return ok;
 }
 
-bool domain_adopt_pages(struct domain *d, struct page *pg, unsigned int order) {
-    return adopt(d, pg, order, false);
+static void set_m2p(const struct page *pg, unsigned int order, uint64_t pfn) {
+    for (uint64_t i = 0; i < BIT(order); i++)
+        m2p_table[page_to_mfn(pg).n + i] = pfn == M2P_INVALID ? pfn : pfn + i;
 }
 
-struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int max_bits,
-                                unsigned int heap_flags) {
+bool domain_adopt_pages(struct domain *d, struct page *pg, unsigned int order, uint64_t pfn) {
+    set_m2p(pg, order, pfn);
+    if (adopt(d, pg, order, false))
+        return true;
+    set_m2p(pg, order, M2P_INVALID);
+    return false;
+}
+
+struct page *domain_populate(struct domain *d, uint64_t pfn, unsigned int order,
+                             unsigned int max_bits, unsigned int heap_flags) {
     struct page *pg;
 
     if (READ_ONCE(d->nr_pages) + BIT(order) > READ_ONCE(d->max_pages)) /* adopt() asks again, for sure */
         return NULL;
     pg = heap_alloc(order, max_bits, heap_flags);
-    if (pg && !adopt(d, pg, order, true)) {
-        heap_free(pg, order);
-        pg = NULL;
-    }
-    return pg;
+    if (!pg)
+        return NULL;
+    /* Before the guest has them: afterwards they may be another's at any moment. */
+    set_m2p(pg, order, pfn);
+    if (adopt(d, pg, order, true))
+        return pg;
+    set_m2p(pg, order, M2P_INVALID);
+    heap_free(pg, order);
+    return NULL;
+}
+
+struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int max_bits,
+                                unsigned int heap_flags) {
+    return domain_populate(d, M2P_INVALID, order, max_bits, heap_flags);
 }
 
 void page_free(struct page *pg) {

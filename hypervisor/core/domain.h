@@ -123,13 +123,17 @@ MUST_CHECK int domain_watchdog(struct domain *d, uint32_t id, uint32_t timeout_s
 MUST_CHECK int domain_destroy(struct domain *d);
 
 /*
- * Memory of a domain. alloc: 2^order frames owned by d, refs = PG_ALLOCATED | 1, M2P left to the caller.
+ * Memory of a domain: 2^order frames owned by d, refs = PG_ALLOCATED | 1; M2P entries from pfn on
+ * (M2P_INVALID: none yet), set while nobody else can have the frames.
  * Errors: NULL: out of memory, beyond max_pages, or d is dying.
  */
+#define M2P_INVALID (~UINT64_C(0))
+struct page *domain_populate(struct domain *d, uint64_t pfn, unsigned int order,
+                             unsigned int max_bits, unsigned int heap_flags);
 struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int max_bits,
                                 unsigned int heap_flags);
 /* Frames from heap_alloc become d's, in exchange for others: max_pages is not looked at. False: d is dying. */
-MUST_CHECK bool domain_adopt_pages(struct domain *d, struct page *pg, unsigned int order);
+MUST_CHECK bool domain_adopt_pages(struct domain *d, struct page *pg, unsigned int order, uint64_t pfn);
 /* Make a hypervisor page (heap_alloc_virt, order 0) mappable by d, read-write or read-only; one PG_ALLOCATED reference. */
 void domain_share_page(struct domain *d, void *va, bool writable);
 /*

@@ -49,6 +49,10 @@ int gnttab_grow(struct domain *d, uint32_t nr_frames) {
     return rc;
 }
 
+unsigned int gnttab_max_frames(const struct domain *d) {
+    return d->gnttab->max_frames;
+}
+
 int gnttab_get_frame(struct domain *d, bool status, unsigned int idx, mfn_t *mfn) {
     int rc;
 

@@ -21,6 +21,9 @@ void gnttab_domain_destroy(struct domain *d);
 /* Frame idx of d's table, growing it as far as allowed (XENMEM_acquire_resource). Errors: -EINVAL, -ENOMEM. */
 MUST_CHECK int gnttab_get_frame(struct domain *d, bool status, unsigned int idx, mfn_t *mfn);
 
+/* Most frames d's table may have. */
+unsigned int gnttab_max_frames(const struct domain *d);
+
 long hypercall_grant_table_op(struct vcpu *curr, uint64_t arg[6]);
 
 /*

@@ -4,6 +4,7 @@
 #include "core/heap.h"
 #include "pv/descriptor.h"
 #include "pv/mmu.h"
+#include "pv/pv-domain.h"
 
 int pv_vcpu_init(struct vcpu *v) {
     /* 256 entries of 16 bytes are exactly a page. */
@@ -22,10 +23,9 @@ void pv_vcpu_destroy(struct vcpu *v) {
     v->arch.traps = NULL;
 }
 
-/* d->pv is made by whoever first has something to keep there. */
 int pv_domain_init(struct domain *d) {
-    d->pv = NULL;
-    return 0;
+    d->pv = mem_alloc_struct(struct pv_domain);
+    return d->pv ? 0 : -ENOMEM;
 }
 
 void pv_domain_destroy(struct domain *d) {

@@ -48,6 +48,9 @@ long hypercall_mmuext_op(struct vcpu *curr, uint64_t arg[6]);           /* mmuex
 long hypercall_sched_op(struct vcpu *curr, uint64_t arg[6]);            /* sched-op.c */
 long hypercall_callback_op(struct vcpu *curr, uint64_t arg[6]);         /* callback.c */
 long hypercall_physdev_op(struct vcpu *curr, uint64_t arg[6]);          /* physdev.c */
+/* Boot: the M2P's frames become dom_xen's, for tools to map read-only (memory-op.c). */
+void memory_share_m2p(void);
+
 /* core: hypercall_event_channel_op, hypercall_grant_table_op */
 
 #endif

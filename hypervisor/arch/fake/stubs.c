@@ -246,6 +246,10 @@ WEAK void arch_l4_install(struct domain *d, uint64_t *l4) {
         if (l4_slot_is_ours(slot))
             l4[slot] = 0;
 }
+/* The M2P of the fake machine is no guest's business: pretend it begins in frame 1. */
+WEAK mfn_t arch_m2p_frame(unsigned int n) {
+    return n == 0 ? mfn_of(1) : MFN_INVALID;
+}
 WEAK void arch_load_page_table(struct vcpu *v) {
     fake_record.loads++;
     fake_cpu->arch.cr3 = v->arch.kernel_mode ? v->arch.kernel_cr3 : v->arch.user_cr3;

@@ -175,6 +175,14 @@ static INIT_TEXT void note_ram_frames(struct range ram) {
     }
 }
 
+mfn_t arch_m2p_frame(unsigned int n) {
+    uint64_t va = M2P_VA + n * MIB(2), e = idle_l4[table_index(va, 4)];
+
+    for (unsigned int level = 3; level >= 2 && (e & PTE_P); level--)
+        e = ((const uint64_t *)phys_to_virt(e & PTE_ADDR))[table_index(va, level)];
+    return e & PTE_P ? mfn_of((e & PTE_ADDR) >> PAGE_SHIFT) : MFN_INVALID;
+}
+
 bool arch_mfn_is_ram(mfn_t mfn) {
     return mfn.n < max_mfn && bit_test(ram_frames, (unsigned int)index_nospec(mfn.n, max_mfn));
 }
