@@ -98,7 +98,7 @@ $(O)/symbols.S: $(O)/hospes.1 tools/symbols.awk
 $(O)/symbols.S.o: $(O)/symbols.S
 	$(Q)$(CC) $(ASFLAGS) -c -o $@ $<
 
-$(O)/hospes-syms: $(OBJS) $(O)/symbols.S.o $(O)/hospes.lds
+$(O)/hospes-syms: $(OBJS) $(O)/archives.o $(O)/symbols.S.o $(O)/hospes.lds
 	$(call say,LD,$@)
 	$(Q)$(link)
 
