@@ -121,6 +121,10 @@ INIT_TEXT const char *kernel_image_probe(struct kernel_image *ki, const void *fi
 INIT_TEXT const char *kernel_image_unpack(const struct kernel_image *ki, void *dst, size_t dst_len,
                                           void *scratch, size_t scratch_len) {
     ASSERT(dst_len == ki->unpacked_len);
+    if (ki->packing == PACKING_ELF) {
+        memcpy(dst, ki->data, dst_len);
+        return NULL;
+    }
     return unpack(ki->packing, ki->data, ki->len, dst, dst_len, scratch, scratch_len);
 }
 

@@ -28,7 +28,7 @@ struct kernel_image {
 
 MUST_CHECK const char *kernel_image_probe(struct kernel_image *ki, const void *file, size_t len);
 
-/* Note: PACKING_ELF need not be unpacked; ki->data is what kernel_image_parse() takes. */
+/* Note: PACKING_ELF is copied; ki->data itself is just as good for kernel_image_parse(). */
 MUST_CHECK const char *kernel_image_unpack(const struct kernel_image *ki, void *dst, size_t dst_len,
                                            void *scratch, size_t scratch_len);
 
