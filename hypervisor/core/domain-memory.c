@@ -48,7 +48,8 @@ struct page *domain_populate(struct domain *d, uint64_t pfn, unsigned int order,
                              unsigned int max_bits, unsigned int heap_flags) {
     struct page *pg;
 
-    if (READ_ONCE(d->nr_pages) + BIT(order) > READ_ONCE(d->max_pages)) /* adopt() asks again, for sure */
+    if (READ_ONCE(d->nr_pages) + BIT(order) >
+        READ_ONCE(d->max_pages)) /* adopt() asks again, for sure */
         return NULL;
     pg = heap_alloc(order, max_bits, heap_flags);
     if (!pg)
@@ -155,7 +156,8 @@ int domain_release_pages(struct domain *d) {
 bool page_seize(struct page *pg) {
     uint64_t refs = PG_ALLOCATED | 2;
 
-    if (!__atomic_compare_exchange_n(&pg->refs, &refs, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&pg->refs, &refs, 0, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_RELAXED))
         return false;
     BUG_ON(PT_COUNT(pg->type)); /* a type count without a reference */
     return true;

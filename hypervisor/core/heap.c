@@ -1,8 +1,8 @@
 /*
- * A free block is 2^order naturally aligned frames. Its first frame carries PG_FREE, and in the type
- * word its order and from which frame on it may be dirty; every free frame known to be zero carries
- * PG_CLEAN. So freeing, merging and splitting touch only first frames, and a frame of unknown content in a large
- * block costs one clear, not the whole block's.
+ * A free block is 2^order naturally aligned frames. Its first frame carries PG_FREE, and in the
+ * type word its order and from which frame on it may be dirty; every free frame known to be zero
+ * carries PG_CLEAN. So freeing, merging and splitting touch only first frames, and a frame of
+ * unknown content in a large block costs one clear, not the whole block's.
  */
 #include "core/heap.h"
 
@@ -27,7 +27,7 @@ static struct lock heap_lock = LOCK_INIT(RANK_HEAP);
 
 /* Guarded by heap_lock, as are the struct pages of free frames. */
 static struct {
-    uint32_t zones[2];                     /* bit z: zone[z].orders[.] is not 0 */
+    uint32_t zones[2]; /* bit z: zone[z].orders[.] is not 0 */
     uint64_t free, total;
     struct zone zone[NR_ZONES];
 } heap;
@@ -83,7 +83,8 @@ static void block_merge(struct page *pg, unsigned int order, uint64_t dirty_from
             break;
         block_del(buddy);
         if (low == pg)
-            dirty_from = dirty_from < BIT(order) ? dirty_from : BIT(order) + block_dirty_from(buddy);
+            dirty_from =
+                dirty_from < BIT(order) ? dirty_from : BIT(order) + block_dirty_from(buddy);
         else
             dirty_from = block_is_dirty(buddy) ? block_dirty_from(buddy) : BIT(order) + dirty_from;
         if ((int32_t)(pg->stamp - buddy->stamp) > 0)
@@ -112,12 +113,16 @@ static void block_split(struct page *pg, unsigned int order) {
     }
 }
 
-/* The smallest sufficient block of the highest zone that has one; clean or dirty as liked if both do. */
+/*
+ * The smallest sufficient block of the highest zone that has one; clean or dirty as liked if both
+ * do.
+ */
 static struct page *block_find(unsigned int order, unsigned int max_bits, bool like_dirty) {
     uint32_t zones = heap.zones[0] | heap.zones[1];
 
     if (max_bits)
-        zones &= (uint32_t)(BIT(MIN(max_bits < PAGE_SHIFT ? 0 : max_bits - PAGE_SHIFT, NR_ZONES)) - 1);
+        zones &=
+            (uint32_t)(BIT(MIN(max_bits < PAGE_SHIFT ? 0 : max_bits - PAGE_SHIFT, NR_ZONES)) - 1);
     while (zones) {
         struct zone *zone = &heap.zone[bit_highest(zones)];
         uint32_t orders[2] = {zone->orders[0] >> order, zone->orders[1] >> order};

@@ -7,17 +7,17 @@
 #define HEAP_MAX_ORDER 18 /* 1 GiB */
 
 enum heap_flags {
-    HEAP_ZERO = 1 << 0,       /* content must be zero                                     */
-    HEAP_NO_SCRUB = 1 << 1,   /* caller overwrites every byte or may see old content (dom0 at boot) */
+    HEAP_ZERO = 1 << 0,     /* content must be zero                                     */
+    HEAP_NO_SCRUB = 1 << 1, /* caller overwrites every byte or may see old content (dom0 at boot) */
 };
 
 /* Boot: hand a range of frames to the heap. Their content is unknown (they count as dirty). */
 void heap_add_range(mfn_t start, uint64_t nr_frames);
 
 /*
- * 2^order contiguous, naturally aligned frames below 2^max_bits bytes (0: anywhere; high memory first).
- * The frames are free of stale translations (flushes if it must) and hold no earlier owner's data.
- * Returns the first page (refs 0, type 0, owner none), or NULL.
+ * 2^order contiguous, naturally aligned frames below 2^max_bits bytes (0: anywhere; high memory
+ * first). The frames are free of stale translations (flushes if it must) and hold no earlier
+ * owner's data. Returns the first page (refs 0, type 0, owner none), or NULL.
  * Locks:  takes RANK_HEAP; as arch_tlb_flush_mask otherwise.
  */
 struct page *heap_alloc(unsigned int order, unsigned int max_bits, unsigned int flags);
@@ -35,10 +35,13 @@ bool heap_scrub_some(void);
 void *heap_alloc_virt(unsigned int order);
 void heap_free_virt(void *va, unsigned int order); /* NULL is fine */
 
-/* Small objects (core/slab.c): zeroed, 16-byte aligned (64 if size >= 64), at most 64 KiB. NULL if out of memory. */
+/*
+ * Small objects (core/slab.c): zeroed, 16-byte aligned (64 if size >= 64), at most 64 KiB. NULL
+ * if out of memory.
+ */
 void *mem_alloc(size_t bytes);
 void mem_free(void *p); /* NULL is fine */
-#define mem_alloc_struct(type)   ((type *)mem_alloc(sizeof(type)))
+#define mem_alloc_struct(type) ((type *)mem_alloc(sizeof(type)))
 /* n * size, NULL on overflow too. */
 void *mem_alloc_array(size_t n, size_t size);
 

@@ -22,7 +22,7 @@ static inline struct page *page_list_first(const struct page_list *l) {
 static inline struct page *page_list_next(const struct page *pg) {
     return pg->next == PAGE_LIST_END ? NULL : &frame_table[pg->next];
 }
-void page_list_add(struct page_list *l, struct page *pg);      /* at the head */
+void page_list_add(struct page_list *l, struct page *pg); /* at the head */
 void page_list_add_tail(struct page_list *l, struct page *pg);
 void page_list_del(struct page_list *l, struct page *pg);
 

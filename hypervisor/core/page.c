@@ -17,8 +17,9 @@ static uint64_t partial_word(enum page_type type, unsigned int progress) {
 }
 
 /*
- * Leave PT_BUSY. A partial state has a reference of its own: it is taken when the page becomes partial, and
- * dropped when a page that was partial no longer is. Never the last one: our caller holds another.
+ * Leave PT_BUSY. A partial state has a reference of its own: it is taken when the page becomes
+ * partial, and dropped when a page that was partial no longer is. Never the last one: our caller
+ * holds another.
  */
 static void settle(struct page *pg, uint64_t word, bool was_partial) {
     bool partial = word & PT_PARTIAL;
@@ -32,8 +33,8 @@ static void settle(struct page *pg, uint64_t word, bool was_partial) {
 
 /*
  * The frame was last used as something else. Whoever could write to it then may still do so through
- * a stale translation; whoever walked it as a table may still walk it. The new type is committed, so that no
- * new mapping of the old kind can come up after the flush.
+ * a stale translation; whoever walked it as a table may still walk it. The new type is committed,
+ * so that no new mapping of the old kind can come up after the flush.
  */
 static void flush_last_use(const struct page *pg, uint64_t last) {
     const struct domain *d = page_owner(pg);
@@ -89,7 +90,7 @@ int page_get_type_slow(struct page *pg, enum page_type want) {
             new = old + 1;
     } while ((old & PT_BUSY) || !swap_word(pg, &old, new));
 
-    if (new & PT_VALID)
+    if (new &PT_VALID)
         return 0;
     if (old & PT_PARTIAL)
         return validate(pg, want, PT_PROGRESS(old), true);
@@ -110,7 +111,7 @@ int page_put_type_slow(struct page *pg, bool preemptible) {
         else
             new = PT_WORD(type) | PT_BUSY | 1;
     } while (!swap_word(pg, &old, new));
-    return new & PT_BUSY ? invalidate(pg, type, TABLE_ENTRIES, false, preemptible) : 0;
+    return new &PT_BUSY ? invalidate(pg, type, TABLE_ENTRIES, false, preemptible) : 0;
 }
 
 int page_unwind(struct page *pg) {

@@ -18,11 +18,15 @@
 
 struct domain;
 
-/* struct page.refs */
-#define PG_ALLOCATED BIT(63) /* the owner's allocation holds one of the counts          */
-#define PG_XEN       BIT(62) /* hypervisor memory shown to its owner (shared_info, grant frames): never freed by puts to the domain heap list */
-#define PG_CLEAN     BIT(61) /* free frame known to be all zero                          */
-#define PG_FREE      BIT(60) /* first frame of a free block (core/heap.c)                */
+/*
+ * struct page.refs: a count, and flags. PG_XEN is hypervisor memory shown to its owner
+ * (shared_info, grant frames), which is not among the owner's pages and whose memory is not given
+ * back with the last reference.
+ */
+#define PG_ALLOCATED BIT(63) /* the owner's allocation holds one of the counts */
+#define PG_XEN       BIT(62)
+#define PG_CLEAN     BIT(61) /* free frame known to be all zero */
+#define PG_FREE      BIT(60) /* first frame of a free block (core/heap.c) */
 #define PG_COUNT     (BIT(48) - 1)
 
 /* struct page.type, from the top: 3 bits type, flags, progress, count. */
@@ -38,15 +42,17 @@ enum page_type {
 #define PT_TYPE_SHIFT 61
 #define PT_TYPE(w)    ((enum page_type)((w) >> PT_TYPE_SHIFT))
 #define PT_WORD(t)    ((uint64_t)(t) << PT_TYPE_SHIFT)
-#define PT_VALID      BIT(60) /* usable as its type: contents checked, references of all entries taken */
-#define PT_PINNED     BIT(59) /* MMUEXT_PIN holds one type count and one reference            */
-#define PT_PARTIAL    BIT(58) /* entries below the progress index are referenced, the rest not;
-                                 the state holds the only type count and one reference of its own */
-#define PT_BUSY       BIT(57) /* a cpu is validating or invalidating right now                 */
-#define PT_FOREIGN    BIT(56) /* a domain other than the owner has had it mapped as this type  */
-#define PT_PROGRESS_SHIFT 46  /* 10 bits: 0..512 entries done                                 */
+
+#define PT_VALID   BIT(60) /* contents checked, references of all entries taken */
+#define PT_PINNED  BIT(59) /* MMUEXT_PIN holds one type count and one reference */
+#define PT_PARTIAL BIT(58) /* entries below the progress index are referenced, the rest not */
+#define PT_BUSY    BIT(57) /* a cpu is validating or invalidating right now */
+#define PT_FOREIGN BIT(56) /* a domain other than the owner has had it mapped as this type */
+
+/* Progress: 0..512 entries done. The count cannot overflow: 2^40 entries are 8 TiB of tables. */
+#define PT_PROGRESS_SHIFT 46
 #define PT_PROGRESS(w)    ((unsigned int)((w) >> PT_PROGRESS_SHIFT) & 0x3ff)
-#define PT_COUNT(w)       ((w) & (BIT(40) - 1)) /* cannot overflow: 2^40 entries are 8 TiB of tables */
+#define PT_COUNT(w)       ((w) & (BIT(40) - 1))
 
 /*
  * The states of a type word, and who may leave them:
@@ -62,10 +68,9 @@ enum page_type {
 struct page {
     uint64_t refs;
     uint64_t type;
-    uint32_t owner;       /* mfn of the page that holds struct domain; 0: none */
-    uint32_t stamp;       /* epoch (core/tlb.h) when the last typed or writable use ended */
-    uint32_t next, prev;  /* list links: frame numbers, PAGE_LIST_END ends (core/page-list.h);
-                             free pages: next, prev in the heap's list; order in `type` */
+    uint32_t owner;      /* mfn of the page that holds struct domain; 0: none */
+    uint32_t stamp;      /* epoch (core/tlb.h) when the last typed or writable use ended */
+    uint32_t next, prev; /* list links (core/page-list.h): frame numbers */
 };
 _Static_assert(sizeof(struct page) == 32, "frame table: 32 bytes a frame");
 
@@ -125,7 +130,7 @@ MUST_CHECK static inline bool page_get(struct page *pg, const struct domain *d) 
             return false;
     } while (!__atomic_compare_exchange_n(&pg->refs, &refs, refs + 1, false, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
-    if (likely(page_owner(pg) == d))
+    if (likely(READ_ONCE(pg->owner) == virt_to_mfn(d).n))
         return true;
     page_put(pg);
     return false;
@@ -134,19 +139,21 @@ MUST_CHECK static inline bool page_get(struct page *pg, const struct domain *d) 
 /*
  * Take / drop a type count. The caller holds a reference for as long as it holds the type count.
  * get: may validate (L1-L4, SEGDESC), by pv's page_validate below.
- * put_preemptible: -ERESTART: the caller's count is gone, the page is left partial: go on with page_unwind.
- * put: for types whose invalidation is short (WRITABLE, SEGDESC, L1) or where the caller may not be preempted.
+ * put_preemptible: -ERESTART: the caller's count is gone, the page is left partial: go on with
+ *                  page_unwind.
+ * put: for types whose invalidation is short (WRITABLE, SEGDESC, L1) or where the caller may not
+ *      be preempted.
  * Errors: -EBUSY in another use; -EINVAL or -EPERM content not acceptable;
- *         -ERESTART preempted: progress is recorded in the page, call again with the same arguments.
+ *         -ERESTART preempted: progress is in the page, call again with the same arguments.
  * Locks:  may flush other cpus' TLBs: interrupts on, no _irq lock.
  * Note:   whoever removes a mapping changes the entry by an atomic instruction before it puts the
  *         type: the stamp is only right if other cpus see the entry gone when the epoch is read.
  *
- * A partial page (PT_PARTIAL) belongs to nobody but itself: its state holds one type count and one reference,
- * whether a get or a put was cut short, so whoever was cut short owes nothing and may go away. Anyone may go on:
- * a get of the same type completes the validation; a get of another type and page_unwind take it back. All
- * inherit what the state held. A get that fails with another error than -ERESTART may leave the page partial,
- * too (its undoing was preempted).
+ * A partial page (PT_PARTIAL) belongs to nobody but itself: its state holds one type count and
+ * one reference, whether a get or a put was cut short, so whoever was cut short owes nothing and
+ * may go away. Anyone may go on: a get of the same type completes the validation; a get of
+ * another type and page_unwind take it back. All inherit what the state held. A get that fails
+ * with another error than -ERESTART may leave the page partial, too (its undoing was preempted).
  */
 MUST_CHECK int page_get_type_slow(struct page *pg, enum page_type want);
 MUST_CHECK int page_put_type_slow(struct page *pg, bool preemptible);
@@ -192,10 +199,16 @@ static inline void page_put_type(struct page *pg) {
     (void)rc;
 }
 
-/* Take a partial page back to no use; nothing to do on any other. The caller holds a reference. -ERESTART: call again. */
+/*
+ * Take a partial page back to no use; nothing to do on any other. The caller holds a reference.
+ * -ERESTART: call again.
+ */
 MUST_CHECK int page_unwind(struct page *pg);
 
-/* Both at once, in the right order on every error path. put_preemptible: the reference is gone even at -ERESTART. */
+/*
+ * Both at once, in the right order on every error path. put_preemptible: the reference is gone
+ * even at -ERESTART.
+ */
 MUST_CHECK static inline int page_get_and_type(struct page *pg, const struct domain *d,
                                                enum page_type want) {
     int rc;
@@ -241,6 +254,7 @@ static inline bool page_type_is(const struct page *pg, enum page_type t) {
  * Errors: -ERESTART preempted; validate: another errno on a bad entry.
  */
 MUST_CHECK int page_validate(struct page *pg, enum page_type type, unsigned int *progress);
-MUST_CHECK int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress, bool preemptible);
+MUST_CHECK int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress,
+                               bool preemptible);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * Small objects: classes of powers of two, each with a list of pages that have a free object. What
- * is known of such a page is kept in its struct page, which is the heap's business for free frames only: type
- * word = class, objects in use, and the first free object; free objects are chained through their first word.
- * Larger objects are blocks of pages; the type word holds the order.
+ * is known of such a page is kept in its struct page, which is the heap's business for free
+ * frames only: type word = class, objects in use, and the first free object; free objects are
+ * chained through their first word. Larger objects are blocks of pages; the type word holds the
+ * order.
  */
 #include "core/heap.h"
 #include "core/page-list.h"
@@ -10,21 +11,21 @@
 #include "lib/string.h"
 
 #define MIN_SHIFT  4
-#define NR_CLASSES 8                       /* 16 .. 2048 bytes */
+#define NR_CLASSES 8 /* 16 .. 2048 bytes */
 #define MAX_SMALL  BIT(MIN_SHIFT + NR_CLASSES - 1)
-#define MAX_ORDER  4                       /* 64 KiB */
+#define MAX_ORDER  4 /* 64 KiB */
 
-#define WORD_BLOCK   BIT(63)               /* a block of pages; the low byte is its order */
-#define CLASS(w)     ((unsigned int)(w) & 0xff)
-#define IN_USE(w)    ((unsigned int)((w) >> 8) & 0xffff)
-#define ONE_IN_USE   BIT(8)
-#define FREE_SHIFT   32
+#define WORD_BLOCK    BIT(63) /* a block of pages; the low byte is its order */
+#define CLASS(w)      ((unsigned int)(w)&0xff)
+#define IN_USE(w)     ((unsigned int)((w) >> 8) & 0xffff)
+#define ONE_IN_USE    BIT(8)
+#define FREE_SHIFT    32
 #define FIRST_FREE(w) ((unsigned int)((w) >> FREE_SHIFT) & 0xffff)
-#define NO_FREE      0xffff
+#define NO_FREE       0xffff
 
 static struct {
-    struct lock lock;                      /* guards all: lists, and the words of pages in classes */
-    bool listed[NR_CLASSES];               /* the list is not empty */
+    struct lock lock;        /* guards all: lists, and the words of pages in classes */
+    bool listed[NR_CLASSES]; /* the list is not empty */
     struct page_list pages[NR_CLASSES];
 } slab = {.lock = LOCK_INIT(RANK_SLAB)};
 
@@ -36,7 +37,8 @@ static unsigned int class_objects(unsigned int class) {
 }
 
 static uint16_t *object(struct page *pg, unsigned int index) {
-    return (uint16_t *)((uint8_t *)page_to_virt(pg) + ((size_t)index << (MIN_SHIFT + CLASS(pg->type))));
+    return (uint16_t *)((uint8_t *)page_to_virt(pg) +
+                        ((size_t)index << (MIN_SHIFT + CLASS(pg->type))));
 }
 
 static void list_page(struct page *pg) {
@@ -72,7 +74,8 @@ static void *take_object(struct page *pg) {
     unsigned int first = FIRST_FREE(pg->type);
     uint16_t *obj = object(pg, first);
 
-    pg->type = CLASS(pg->type) | (pg->type & (UINT64_C(0xffff) << 8)) | (uint64_t)*obj << FREE_SHIFT;
+    pg->type =
+        CLASS(pg->type) | (pg->type & (UINT64_C(0xffff) << 8)) | (uint64_t)*obj << FREE_SHIFT;
     pg->type += ONE_IN_USE;
     if (FIRST_FREE(pg->type) == NO_FREE)
         unlist_page(pg);
@@ -116,12 +119,14 @@ void *mem_alloc(size_t bytes) {
 
 /* True if that was the page's last object: the page is off the list and the caller's. */
 static bool return_object(struct page *pg, void *p) {
-    unsigned int index = (unsigned int)(((uintptr_t)p & (PAGE_SIZE - 1)) >> (MIN_SHIFT + CLASS(pg->type)));
+    unsigned int index =
+        (unsigned int)(((uintptr_t)p & (PAGE_SIZE - 1)) >> (MIN_SHIFT + CLASS(pg->type)));
     unsigned int first = FIRST_FREE(pg->type);
 
     BUG_ON(IN_USE(pg->type) == 0 || p != object(pg, index));
     *object(pg, index) = (uint16_t)first;
-    pg->type = CLASS(pg->type) | (pg->type & (UINT64_C(0xffff) << 8)) | (uint64_t)index << FREE_SHIFT;
+    pg->type =
+        CLASS(pg->type) | (pg->type & (UINT64_C(0xffff) << 8)) | (uint64_t)index << FREE_SHIFT;
     pg->type -= ONE_IN_USE;
     if (first == NO_FREE)
         list_page(pg);

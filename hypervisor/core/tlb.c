@@ -6,9 +6,9 @@
 uint32_t tlb_epoch;
 
 /*
- * Epochs are compared by their distance, which is right for distances below 2^31. So no cpu's record
- * may fall further behind: every so many epochs all of them flush. Stamps may be older than that;
- * then they look new, which only costs a flush.
+ * Epochs are compared by their distance, which is right for distances below 2^31. So no cpu's
+ * record may fall further behind: every so many epochs all of them flush. Stamps may be older
+ * than that; then they look new, which only costs a flush.
  */
 #define FLUSH_ALL_EVERY (UINT32_C(1) << 30)
 

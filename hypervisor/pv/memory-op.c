@@ -1,8 +1,8 @@
 /*
  * memory_op: the frames a domain has, and what there is to know about memory.
  *
- * Calls over a list of extents put where they go on into the bits above the sub-op. Their result is the number of
- * extents done, an error being visible only as a number too small.
+ * Calls over a list of extents put where they go on into the bits above the sub-op. Their result
+ * is the number of extents done, an error being visible only as a number too small.
  */
 #include <abi/memory.h>
 
@@ -42,8 +42,8 @@ ABI_SIZE(struct xen_mem_acquire_resource, 32);
 
 struct call {
     struct domain *caller;
-    guest_va_t at;          /* of the argument */
-    uint64_t start, first;  /* extents done: now, and when this call began */
+    guest_va_t at;         /* of the argument */
+    uint64_t start, first; /* extents done: now, and when this call began */
 };
 
 static guest_va_t element(guest_va_t array, uint64_t i, size_t size) {
@@ -61,8 +61,10 @@ static bool give_way(const struct call *c) {
 
 /* Reservations. */
 
-static bool increase_extent(struct domain *d, const struct xen_memory_reservation *r, guest_va_t at) {
-    struct page *pg = domain_alloc_pages(d, r->extent_order, XENMEMF_get_address_bits(r->mem_flags), 0);
+static bool increase_extent(struct domain *d, const struct xen_memory_reservation *r,
+                            guest_va_t at) {
+    struct page *pg =
+        domain_alloc_pages(d, r->extent_order, XENMEMF_get_address_bits(r->mem_flags), 0);
     xen_pfn_t mfn;
 
     if (!pg)
@@ -71,7 +73,8 @@ static bool increase_extent(struct domain *d, const struct xen_memory_reservatio
     return !r->extent_start.va || !copy_to_guest(at, &mfn, sizeof(mfn));
 }
 
-static bool populate_extent(struct domain *d, const struct xen_memory_reservation *r, guest_va_t at) {
+static bool populate_extent(struct domain *d, const struct xen_memory_reservation *r,
+                            guest_va_t at) {
     struct page *pg;
     xen_pfn_t frame;
 
@@ -85,7 +88,8 @@ static bool populate_extent(struct domain *d, const struct xen_memory_reservatio
 }
 
 /* Frames that are still mapped stay the domain's until they no longer are. */
-static bool decrease_extent(struct domain *d, const struct xen_memory_reservation *r, guest_va_t at) {
+static bool decrease_extent(struct domain *d, const struct xen_memory_reservation *r,
+                            guest_va_t at) {
     xen_pfn_t mfn;
 
     if (copy_from_guest(&mfn, at, sizeof(mfn)))
@@ -107,11 +111,13 @@ static bool decrease_extent(struct domain *d, const struct xen_memory_reservatio
 }
 
 static long each_extent(struct call *c, const struct xen_memory_reservation *r,
-                        bool (*one)(struct domain *, const struct xen_memory_reservation *, guest_va_t)) {
+                        bool (*one)(struct domain *, const struct xen_memory_reservation *,
+                                    guest_va_t)) {
     struct domain *d;
     int rc;
 
-    if (r->nr_extents > MAX_EXTENTS || c->start >= r->nr_extents || r->extent_order > max_order(c->caller))
+    if (r->nr_extents > MAX_EXTENTS || c->start >= r->nr_extents ||
+        r->extent_order > max_order(c->caller))
         return (long)c->start;
     rc = domain_lookup_controlled(r->domid, &d);
     if (rc)
@@ -160,16 +166,17 @@ static long do_claim_pages(struct call *c, union memory_arg *arg) {
 }
 
 /*
- * Exchange. One chunk is the larger of an input and an output extent: nr_in inputs become nr_out outputs, one of the
- * two being 1. Until the outputs are there, the inputs are only seized and can go back.
+ * Exchange. One chunk is the larger of an input and an output extent: nr_in inputs become nr_out
+ * outputs, one of the two being 1. Until the outputs are there, the inputs are only seized and
+ * can go back.
  */
 struct chunk {
     struct domain *d;
     unsigned int in_order, out_order;
     uint64_t nr_in, nr_out;
-    xen_pfn_t *in;          /* first mfns */
-    xen_pfn_t *out;         /* first pfns, then mfns */
-    struct page **page;     /* outputs */
+    xen_pfn_t *in;      /* first mfns */
+    xen_pfn_t *out;     /* first pfns, then mfns */
+    struct page **page; /* outputs */
 };
 
 static mfn_t chunk_frame(const struct chunk *k, uint64_t i) {
@@ -206,7 +213,10 @@ static void free_outputs(const struct chunk *k, uint64_t from, uint64_t to) {
         heap_free(k->page[i], k->out_order);
 }
 
-/* All outputs become the domain's, or (it is dying) the rest goes back; what it got then dies with it. */
+/*
+ * All outputs become the domain's, or (it is dying) the rest goes back; what it got then dies
+ * with it.
+ */
 static int adopt_outputs(const struct chunk *k) {
     for (uint64_t i = 0; i < k->nr_out; i++) {
         if (!domain_adopt_pages(k->d, k->page[i], k->out_order, k->out[i])) {
@@ -230,7 +240,8 @@ static int exchange_seized(const struct chunk *k, unsigned int max_bits) {
 }
 
 /* Chunk i of the lists. *done: it is exchanged, whatever is returned. */
-static int exchange_chunk(const struct chunk *k, const struct xen_memory_exchange *x, uint64_t i, bool *done) {
+static int exchange_chunk(const struct chunk *k, const struct xen_memory_exchange *x, uint64_t i,
+                          bool *done) {
     guest_va_t in_at = element(x->in.extent_start, i * k->nr_in, sizeof(*k->in));
     guest_va_t out_at = element(x->out.extent_start, i * k->nr_out, sizeof(*k->out));
     int rc;
@@ -387,7 +398,8 @@ static long do_machphys_mfn_list(struct call *c, union memory_arg *arg) {
 
         if (mfn.n != MFN_INVALID.n)
             last = mfn.n;
-        if (copy_to_guest(element(l->extent_start, l->nr_extents, sizeof(last)), &last, sizeof(last)))
+        if (copy_to_guest(element(l->extent_start, l->nr_extents, sizeof(last)), &last,
+                          sizeof(last)))
             return -EFAULT;
     }
     return 0;
@@ -411,7 +423,8 @@ static long do_memory_map(struct call *c, union memory_arg *arg) {
     lock_acquire(&c->caller->lock);
     if (pv->nr_memory) {
         arg->map.nr_entries = MIN(arg->map.nr_entries, pv->nr_memory);
-        rc = copy_to_guest(arg->map.buffer, pv->memory, arg->map.nr_entries * sizeof(pv->memory[0]));
+        rc =
+            copy_to_guest(arg->map.buffer, pv->memory, arg->map.nr_entries * sizeof(pv->memory[0]));
     }
     lock_release(&c->caller->lock);
     return rc;
@@ -455,7 +468,8 @@ static long do_machine_memory_map(struct call *c, union memory_arg *arg) {
 
 /* Frames of a domain that are not in its memory: the only kind is its grant table. */
 
-static int resource_frames(struct call *c, struct domain *d, const struct xen_mem_acquire_resource *r) {
+static int resource_frames(struct call *c, struct domain *d,
+                           const struct xen_mem_acquire_resource *r) {
     for (; c->start < r->nr_frames; c->start++) {
         uint64_t idx = r->frame + c->start;
         mfn_t mfn;
@@ -484,7 +498,8 @@ static long do_acquire_resource(struct call *c, union memory_arg *arg) {
         return rc;
     if (d == c->caller)
         rc = -EPERM;
-    else if (r->type != XENMEM_resource_grant_table || r->id != XENMEM_resource_grant_table_id_shared)
+    else if (r->type != XENMEM_resource_grant_table ||
+             r->id != XENMEM_resource_grant_table_id_shared)
         rc = -EINVAL;
     else if (r->frame_list.va)
         rc = resource_frames(c, d, r);
@@ -498,16 +513,20 @@ static long do_acquire_resource(struct call *c, union memory_arg *arg) {
 
 /* The table of sub-ops. */
 
+/* The argument is copied in; out, if there was no error; the call may begin above extent 0. */
 enum { IN = 1, OUT = 2, EXTENTS = 4 };
 
 static const struct memory_cmd {
     long (*run)(struct call *c, union memory_arg *arg);
     uint8_t size;
-    uint8_t how; /* the argument is copied in, and out if there was no error; may begin above extent 0 */
+    uint8_t how;
 } cmds[] = {
-    [XENMEM_increase_reservation] = {do_increase_reservation, sizeof(struct xen_memory_reservation), IN | EXTENTS},
-    [XENMEM_decrease_reservation] = {do_decrease_reservation, sizeof(struct xen_memory_reservation), IN | EXTENTS},
-    [XENMEM_populate_physmap] = {do_populate_physmap, sizeof(struct xen_memory_reservation), IN | EXTENTS},
+    [XENMEM_increase_reservation] = {do_increase_reservation, sizeof(struct xen_memory_reservation),
+                                     IN | EXTENTS},
+    [XENMEM_decrease_reservation] = {do_decrease_reservation, sizeof(struct xen_memory_reservation),
+                                     IN | EXTENTS},
+    [XENMEM_populate_physmap] = {do_populate_physmap, sizeof(struct xen_memory_reservation),
+                                 IN | EXTENTS},
     [XENMEM_claim_pages] = {do_claim_pages, sizeof(struct xen_memory_reservation), IN},
     [XENMEM_exchange] = {do_exchange, sizeof(struct xen_memory_exchange), IN},
     [XENMEM_maximum_ram_page] = {do_maximum_ram_page, 0, 0},
@@ -515,11 +534,13 @@ static const struct memory_cmd {
     [XENMEM_maximum_reservation] = {do_maximum_reservation, sizeof(struct xen_memory_domain), IN},
     [XENMEM_maximum_gpfn] = {do_maximum_gpfn, sizeof(struct xen_memory_domain), IN},
     [XENMEM_machphys_mapping] = {do_machphys_mapping, sizeof(struct xen_machphys_mapping), OUT},
-    [XENMEM_machphys_mfn_list] = {do_machphys_mfn_list, sizeof(struct xen_machphys_mfn_list), IN | OUT},
+    [XENMEM_machphys_mfn_list] = {do_machphys_mfn_list, sizeof(struct xen_machphys_mfn_list),
+                                  IN | OUT},
     [XENMEM_memory_map] = {do_memory_map, sizeof(struct xen_memory_map), IN | OUT},
     [XENMEM_machine_memory_map] = {do_machine_memory_map, sizeof(struct xen_memory_map), IN | OUT},
     [XENMEM_set_memory_map] = {do_set_memory_map, sizeof(struct xen_foreign_memory_map), IN},
-    [XENMEM_acquire_resource] = {do_acquire_resource, sizeof(struct xen_mem_acquire_resource), IN | OUT | EXTENTS},
+    [XENMEM_acquire_resource] = {do_acquire_resource, sizeof(struct xen_mem_acquire_resource),
+                                 IN | OUT | EXTENTS},
 };
 
 static long run_cmd(const struct memory_cmd *cmd, struct call *c) {

@@ -221,7 +221,10 @@ TEST(blocks_do_not_unite_across_a_hole) {
 
 /* Against a model: no frame given twice, all of them back at the end. */
 TEST(random_use_neither_loses_nor_doubles_a_frame) {
-    static struct { struct page *pg; unsigned int order; } held[256];
+    static struct {
+        struct page *pg;
+        unsigned int order;
+    } held[256];
     static uint8_t used[FRAMES];
     uint64_t nr_used = 0;
     unsigned int seed = 1;
@@ -244,7 +247,8 @@ TEST(random_use_neither_loses_nor_doubles_a_frame) {
             if (!held[i].pg)
                 continue;
             nr_used += BIT(held[i].order);
-            for (uint64_t f = page_to_mfn(held[i].pg).n; f < page_to_mfn(held[i].pg).n + BIT(held[i].order); f++) {
+            for (uint64_t f = page_to_mfn(held[i].pg).n;
+                 f < page_to_mfn(held[i].pg).n + BIT(held[i].order); f++) {
                 REQUIRE(f && f < FRAMES && !used[f]++);
                 REQUIRE(!bits || f < BIT(bits - PAGE_SHIFT));
                 REQUIRE(flags || !((uint64_t *)mfn_to_virt(mfn_of(f)))[17]);

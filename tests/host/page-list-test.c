@@ -29,10 +29,10 @@ static void expect_list(const struct page_list *l, const unsigned int *frames, u
     EXPECT_EQ(l->tail, prev);
     EXPECT_EQ(page_list_empty(l), nr == 0);
 }
-#define EXPECT_LIST(l, ...)                                             \
-    do {                                                                \
-        unsigned int f_[] = {__VA_ARGS__};                              \
-        expect_list(l, f_, ARRAY_LEN(f_));                              \
+#define EXPECT_LIST(l, ...)                                                                        \
+    do {                                                                                           \
+        unsigned int f_[] = {__VA_ARGS__};                                                         \
+        expect_list(l, f_, ARRAY_LEN(f_));                                                         \
     } while (0)
 
 TEST(a_list_keeps_its_order_at_both_ends) {

@@ -12,17 +12,17 @@
 #include "core/tlb.h"
 #include "test.h"
 
-#define FRAMES 128
+#define FRAMES      128
 #define OWNER_FRAME 1
 
 static struct domain *owner;
-static struct page *pg;                 /* the frame under test: two references, one of them ours */
+static struct page *pg; /* the frame under test: two references, one of them ours */
 static unsigned int nr_freed;
 
 /* What pv's page_validate() finds, and how far it gets before the cpu has to give way. */
 static struct {
     unsigned int calls, undone, bad_at, validated_to;
-    unsigned int slice;                 /* entries a call; 0: all */
+    unsigned int slice; /* entries a call; 0: all */
     unsigned int flushes_seen;
     enum page_type type;
 } table;
@@ -379,7 +379,7 @@ TEST(reference_and_type_come_together_or_not_at_all) {
 #define ROUNDS  20000
 
 static struct {
-    int as_writable, as_table;          /* holders now */
+    int as_writable, as_table; /* holders now */
     unsigned int clashes, held;
 } race;
 

@@ -1,4 +1,5 @@
-/* links: core/slab.c core/heap.c core/page-list.c core/tlb.c lib/lock.c arch/fake/fake.c arch/fake/alloc-fail.c */
+/* links: core/slab.c core/heap.c core/page-list.c core/tlb.c lib/lock.c */
+/* links: arch/fake/fake.c arch/fake/alloc-fail.c */
 /* flags: -Wl,--wrap=heap_alloc,--wrap=heap_alloc_virt,--wrap=mem_alloc,--wrap=mem_alloc_array */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* Allocations that fail when told to: the linker turns every call from another file into one of these. */
+/*
+ * Allocations that fail when told to: the linker turns every call from another file into one of
+ * these.
+ */
 #include <string.h>
 
 #include "arch/fake/fake.h"

@@ -36,7 +36,8 @@ WEAK void fake_alloc_reset(void) {
 static uint64_t hole_start, hole_nr;
 
 static void *map(size_t bytes) {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (at == MAP_FAILED)
         abort();
@@ -89,9 +90,10 @@ void fake_reset(void) {
         cpus[id]->lock_rank = 0;
     }
     hole_nr = 0;
-    fake_clock = (struct fake_clock){
-        .scale = {.mul_frac = UINT32_C(1) << 31, .shift = 1}, .stable = true, .khz = 1000000,
-        .wallclock = 1700000000};
+    fake_clock = (struct fake_clock){.scale = {.mul_frac = UINT32_C(1) << 31, .shift = 1},
+                                     .stable = true,
+                                     .khz = 1000000,
+                                     .wallclock = 1700000000};
     fake_guest_reset();
     fake_stubs_reset();
     fake_alloc_reset();

@@ -3,17 +3,15 @@
 #include <string.h>
 
 #include "arch/fake/fake.h"
-#include "core/vcpu.h"
 #include "core/cpu.h"
 #include "core/page.h"
+#include "core/vcpu.h"
 
 #define MAX_REGIONS 64
 
 struct fake_guest fake_guest;
 
-static struct span {
-    uint64_t start, len;
-} regions[MAX_REGIONS], *fetched;
+static struct span { uint64_t start, len; } regions[MAX_REGIONS], *fetched;
 static size_t nr_regions, nr_fetched;
 
 void fake_guest_reset(void);
@@ -51,7 +49,10 @@ static void note_read(uint64_t at, size_t len) {
     fetched[nr_fetched++] = (struct span){at, len};
 }
 
-/* What we wrote ourselves may be read again; whole spans only, which is enough for arrays of results. */
+/*
+ * What we wrote ourselves may be read again; whole spans only, which is enough for arrays of
+ * results.
+ */
 static void note_write(uint64_t at, size_t len) {
     for (size_t i = 0; i < nr_fetched; i++)
         if (at <= fetched[i].start && fetched[i].start + fetched[i].len <= at + len)

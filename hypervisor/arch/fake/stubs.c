@@ -9,8 +9,8 @@
 #include "core/domain.h"
 #include "core/vcpu.h"
 
-#define WEAK __attribute__((weak))
-#define FPU_AREA_SIZE 4096
+#define WEAK            __attribute__((weak))
+#define FPU_AREA_SIZE   4096
 #define NR_WINDOW_SLOTS 32
 
 struct fake_record fake_record;
@@ -261,7 +261,8 @@ WEAK void arch_load_idle_page_table(void) {
 WEAK void arch_window_set(struct vcpu *v, unsigned int slot, mfn_t mfn, bool present) {
     fake_record.windows++;
     if (v->arch.window)
-        ((uint64_t *)v->arch.window)[slot % NR_WINDOW_SLOTS] = present ? mfn.n << PAGE_SHIFT | 1 : 0;
+        ((uint64_t *)v->arch.window)[slot % NR_WINDOW_SLOTS] =
+            present ? mfn.n << PAGE_SHIFT | 1 : 0;
 }
 WEAK void arch_load_descriptor_tables(struct vcpu *v) {
     (void)v;
