@@ -23,7 +23,8 @@ static char log_ring[LOG_SIZE];
 static uint64_t log_end, log_cleared;    /* free-running byte counters */
 static char input_ring[INPUT_SIZE];
 static unsigned int input_head, input_tail;
-static bool at_line_start = true;
+/* Who began the line that the console is in. */
+static enum { NOBODY, US, DOM0 } line_of;
 static enum log_level level = LOG_INFO;
 static bool unlocked;                /* a panic goes on without the lock */
 static unsigned int guest_budget = GUEST_BURST, guest_dropped;
@@ -45,10 +46,14 @@ static void emit(const char *bytes, size_t len) {
 
 /* Under the lock. */
 static void print_message(const char *text, size_t len) {
-    if (at_line_start)
+    if (!len)
+        return;
+    if (line_of == DOM0)
+        emit("\n", 1);
+    if (line_of != US)
         emit(PREFIX, sizeof(PREFIX) - 1);
     emit(text, len);
-    at_line_start = len ? text[len - 1] == '\n' : at_line_start;
+    line_of = text[len - 1] == '\n' ? NOBODY : US;
 }
 
 static void print_formatted(const char *prefix, const char *fmt, va_list args) {
@@ -114,7 +119,7 @@ void console_write(const char *bytes, size_t len) {
 
     emit(bytes, len);
     if (len)
-        at_line_start = bytes[len - 1] == '\n';
+        line_of = bytes[len - 1] == '\n' ? NOBODY : DOM0;
     console_lock_release(flags);
 }
 
@@ -163,9 +168,9 @@ void console_set_level(enum log_level l) {
 
 void console_force_unlock(void) {
     unlocked = true;
-    if (!at_line_start)
+    if (line_of != NOBODY)
         emit("\n", 1);
-    at_line_start = true;
+    line_of = NOBODY;
 }
 
 /* Xen's words; what it says after a '/' about guests' messages is accepted and has no effect. */

@@ -123,7 +123,8 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list args) {
             f = parse_count(f, &s.width);
         }
         if (*f == '.' && f[1] == '*') {
-            s.precision = MAX(va_arg(ap, int), -1);
+            s.precision = va_arg(ap, int);
+            s.precision = MAX(s.precision, -1);
             f += 2;
         } else if (*f == '.') {
             f = parse_count(f + 1, &s.precision);

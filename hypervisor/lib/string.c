@@ -43,7 +43,7 @@ int memcmp(const void *a, const void *b, size_t n) {
 }
 
 size_t strlen(const char *s) {
-    return strnlen(s, SIZE_MAX);
+    return strnlen(s, PTRDIFF_MAX);
 }
 
 size_t strnlen(const char *s, size_t max) {
@@ -55,7 +55,7 @@ size_t strnlen(const char *s, size_t max) {
 }
 
 int strcmp(const char *a, const char *b) {
-    return strncmp(a, b, SIZE_MAX);
+    return strncmp(a, b, PTRDIFF_MAX);
 }
 
 int strncmp(const char *a, const char *b, size_t n) {

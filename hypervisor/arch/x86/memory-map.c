@@ -9,6 +9,9 @@
 /* Firmware uses it, sleep states and all, whatever the map says. */
 #define FIRMWARE_LOW KIB(64)
 
+/* No processor has more address bits. */
+#define ADDRESS_END BIT(52)
+
 static bool worse(uint32_t a, uint32_t b) {
     /* RAM is 1; reserved, ACPI, NVS and unusable follow in order of how little one may do. */
     return a > b;
@@ -53,9 +56,10 @@ INIT_TEXT unsigned int memory_map_clean(struct boot_memory *map, unsigned int nr
 
         if (m.type < E820_RAM || m.type > E820_UNUSABLE)
             m.type = E820_RESERVED;
-        m.len = MIN(m.len, UINT64_MAX - m.start);
-        if (m.len)
-            in[nr_in++] = m;
+        if (!m.len || m.start >= ADDRESS_END)
+            continue;
+        m.len = MIN(m.len, ADDRESS_END - m.start);
+        in[nr_in++] = m;
     }
     for (;; at = edge) {
         uint32_t type = 0;

@@ -142,6 +142,8 @@ static INIT_TEXT const char *parse_mb1(struct boot_info *b, const struct mb1_inf
     const struct mb1_module *mods = at_phys(mb->mods_addr);
     const char *error = set_cmdline(b, mb->flags & MB1_CMDLINE ? at_phys(mb->cmdline) : "", has_name);
 
+    /* It says nothing of the screen, which is as the firmware leaves it. */
+    b->video = (struct boot_video){.present = true, .columns = 80, .rows = 25, .font_height = 16};
     for (uint32_t i = 0; !error && mb->flags & MB1_MODS && i < mb->mods_count; i++)
         error = add_module(b, mods[i].start, mods[i].end,
                            mods[i].cmdline ? at_phys(mods[i].cmdline) : "", has_name);

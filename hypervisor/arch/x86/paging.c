@@ -15,7 +15,7 @@ ALIGNED(4096) uint64_t idle_l4[512];
 RO_AFTER_INIT uint64_t max_mfn;
 
 /* One bit a frame, up to max_mfn. */
-static RO_AFTER_INIT uint64_t *ram_frames;
+RO_AFTER_INIT uint64_t *ram_frames;
 
 /*
  * Tables are reached at table_base + physical address: through the boot loader's view (the loader
@@ -181,10 +181,6 @@ mfn_t arch_m2p_frame(unsigned int n) {
     for (unsigned int level = 3; level >= 2 && (e & PTE_P); level--)
         e = ((const uint64_t *)phys_to_virt(e & PTE_ADDR))[table_index(va, level)];
     return e & PTE_P ? mfn_of((e & PTE_ADDR) >> PAGE_SHIFT) : MFN_INVALID;
-}
-
-bool arch_mfn_is_ram(mfn_t mfn) {
-    return mfn.n < max_mfn && bit_test(ram_frames, (unsigned int)index_nospec(mfn.n, max_mfn));
 }
 
 INIT_TEXT void paging_init(void) {

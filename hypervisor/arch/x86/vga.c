@@ -32,7 +32,7 @@ static void new_line(void) {
 INIT_TEXT bool vga_init(const struct boot_video *video) {
     unsigned int at;
 
-    if (video->present && video->framebuffer)
+    if (!video->present || video->framebuffer)
         return false;
     screen = ioremap(0xb8000, ROWS * COLUMNS * sizeof(*screen));
     outb(0x3d4, 0x0e);
