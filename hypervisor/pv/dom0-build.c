@@ -401,6 +401,7 @@ static INIT_TEXT struct domain *create_dom0(uint64_t nr_pages) {
 INIT_TEXT void dom0_build(void) {
     struct boot_module *kernel = &boot_info.module[0], *initrd = &boot_info.module[1];
     uint64_t initrd_len = boot_info.nr_modules > 1 ? initrd->len : 0;
+    const char *cmdline = kernel->cmdline;
     unsigned int elf_order, list_order;
     struct build b = {0};
     void *elf;
@@ -424,7 +425,7 @@ INIT_TEXT void dom0_build(void) {
     }
     populate(&b, b.nr_pages);
     build_tables(&b);
-    fill_start_info(&b, kernel->cmdline, initrd_len);
+    fill_start_info(&b, cmdline, initrd_len);
     write_guest(&b, b.p2m_list << PAGE_SHIFT, b.p2m, b.nr_pages * sizeof(uint64_t));
     start_vcpu0(&b);
     buffer_free(b.p2m, list_order);
