@@ -20,7 +20,8 @@ static void the_start_info(void) {
     CHECK("dom0 is told that it is privileged and initial",
           (start_info->flags & (SIF_PRIVILEGED | SIF_INITDOMAIN)) ==
               (SIF_PRIVILEGED | SIF_INITDOMAIN));
-    CHECK("the command line is the module's", option("guest") != NULL);
+    report(option("guest") != NULL, "the command line is the module's", "\"%s\"",
+           (const char *)start_info->cmd_line);
     CHECK("there are pages", start_info->nr_pages > 1024);
     CHECK("without a ramdisk there is none announced", start_info->mod_len == 0);
     CHECK("dom0 has no store and no console ring",
