@@ -115,28 +115,49 @@ void policy_remove(struct policy_cpu *pc, struct sched_vcpu *v) {
     v->queued = v->parked = false;
 }
 
+/* The clock follows the lowest virtual time here. It does not go back for those who wake up behind it. */
+static void advance_clock(struct policy_cpu *pc) {
+    uint64_t lowest = pc->clock;
+
+    if (pc->curr && !(pc->nr_ready && key_before(pc->head, pc->curr->vtime)))
+        lowest = pc->curr->vtime;
+    else if (pc->nr_ready)
+        lowest = pc->head;
+    if (key_before(pc->clock, lowest))
+        WRITE_ONCE(pc->clock, lowest);
+}
+
+/*
+ * Where on this cpu's scale v starts; it was on `from` last. Who slept keeps its distance to the
+ * clock: the better of then and now, because the clock goes back for a lagging vcpu that moves
+ * here. Who moves keeps its virtual time. Neither brings much credit, nor debt beyond a few slices
+ * of its own. Nobody else here: the scale becomes v's.
+ */
+static void enter_clock(struct policy_cpu *pc, struct sched_vcpu *v, const struct policy_cpu *from,
+                        bool slept) {
+    int64_t limit = MAX((int64_t)POLICY_MAX_LAG, (int64_t)charge(v, POLICY_MAX_LAG));
+    bool moves = !slept && from != pc, alone = !pc->curr && !pc->nr_ready;
+    int64_t lag;
+
+    if (slept && !alone) {
+        lag = MIN((int64_t)(v->vtime - READ_ONCE(from->clock)), v->sleep_lag);
+        v->vtime = pc->clock + (uint64_t)MIN(MAX(lag, -(int64_t)POLICY_CREDIT), limit);
+    } else if (moves && !alone) {
+        lag = (int64_t)(v->vtime - pc->clock);
+        v->vtime = pc->clock + (uint64_t)MIN(MAX(lag, -limit), limit);
+    }
+    if (alone || (moves && key_before(v->vtime, pc->clock)))
+        WRITE_ONCE(pc->clock, v->vtime);
+}
+
 static void unpark_due(struct policy_cpu *pc, uint64_t now) {
     struct sched_vcpu *v;
 
     while ((v = vcpu_of(treap_first(&pc->parked))) && v->node.key <= now) {
         policy_remove(pc, v);
-        if (key_before(v->vtime, pc->clock - POLICY_CREDIT))
-            v->vtime = pc->clock - POLICY_CREDIT;
+        enter_clock(pc, v, pc, true);
         ready_insert(pc, v);
     }
-}
-
-/* The clock follows the lowest virtual time here, and never goes back. */
-static void advance_clock(struct policy_cpu *pc) {
-    uint64_t lowest;
-
-    if (!pc->curr && !pc->nr_ready)
-        return;
-    lowest = pc->curr ? pc->curr->vtime : pc->head;
-    if (pc->nr_ready && key_before(pc->head, lowest))
-        lowest = pc->head;
-    if (key_before(pc->clock, lowest))
-        WRITE_ONCE(pc->clock, lowest);
 }
 
 static void account(struct policy_cpu *pc, uint64_t now) {
@@ -152,23 +173,11 @@ static void account(struct policy_cpu *pc, uint64_t now) {
     advance_clock(pc);
 }
 
-/* Where on this cpu's scale v starts. */
-static void enter_clock(struct policy_cpu *pc, struct sched_vcpu *v, const struct policy_cpu *slept_on) {
-    if (slept_on) {
-        int64_t lag = (int64_t)(v->vtime - READ_ONCE(slept_on->clock));
-        int64_t ahead = (int64_t)charge(v, 4 * POLICY_SLICE_NS);
-
-        v->vtime = pc->clock + (uint64_t)MIN(MAX(lag, -(int64_t)POLICY_CREDIT), ahead);
-    } else if (key_before(v->vtime, pc->clock - POLICY_MAX_LAG)) {
-        v->vtime = pc->clock - POLICY_MAX_LAG;
-    }
-}
-
-uint64_t policy_ready(struct policy_cpu *pc, struct sched_vcpu *v, const struct policy_cpu *slept_on,
-                      uint64_t now) {
+uint64_t policy_ready(struct policy_cpu *pc, struct sched_vcpu *v, const struct policy_cpu *from,
+                      bool slept, uint64_t now) {
     ASSERT(!v->queued && v != pc->curr);
     account(pc, now);
-    enter_clock(pc, v, slept_on);
+    enter_clock(pc, v, from, slept);
     if (v->share->cap && !cap_left(v->share, now)) {
         park(pc, v, now);
         return v->node.key;
@@ -183,11 +192,6 @@ uint64_t policy_ready(struct policy_cpu *pc, struct sched_vcpu *v, const struct 
     return pc->slice_end_ns;
 }
 
-bool policy_slice_over(struct policy_cpu *pc, uint64_t now) {
-    account(pc, now);
-    return pc->curr && pc->slice_end_ns <= now;
-}
-
 void policy_yield(struct policy_cpu *pc, uint64_t now) {
     account(pc, now);
     pc->slice_end_ns = now;
@@ -195,10 +199,20 @@ void policy_yield(struct policy_cpu *pc, uint64_t now) {
         pc->curr->vtime = pc->head + 1;
 }
 
+bool policy_balance_due(struct policy_cpu *pc, uint64_t now) {
+    bool on_credit = (pc->curr && key_before(pc->curr->vtime, pc->clock)) ||
+                     (pc->nr_ready && key_before(pc->head, pc->clock));
+
+    if (now - pc->balanced_ns < POLICY_SLICE_NS || on_credit)
+        return false;
+    pc->balanced_ns = now;
+    return true;
+}
+
 /* Does the one that ran stay ahead of the first in the queue? */
 static bool goes_on(const struct policy_cpu *pc, const struct sched_vcpu *curr, const struct sched_vcpu *head,
                     uint64_t now) {
-    return !head || now < pc->slice_end_ns || !key_before(head->vtime, curr->vtime);
+    return !head || now < pc->slice_end_ns || key_before(curr->vtime, head->vtime);
 }
 
 static struct sched_vcpu *choose(struct policy_cpu *pc, struct sched_vcpu *curr, uint64_t now) {
@@ -235,6 +249,8 @@ struct sched_vcpu *policy_pick(struct policy_cpu *pc, bool keep, uint64_t now, u
     }
     pc->curr = next;
     advance_clock(pc);
+    if (prev && prev != next) /* from a cpu with time to spare it leaves with all the credit there is */
+        prev->sleep_lag = next ? (int64_t)(prev->vtime - pc->clock) : -(int64_t)POLICY_CREDIT;
 
     *until = next && pc->nr_ready ? pc->slice_end_ns : UINT64_MAX;
     if (next && next->granted_ns)

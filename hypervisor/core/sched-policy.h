@@ -22,7 +22,7 @@
 #define POLICY_CREDIT     MS_NS         /* how far behind a waking vcpu may start            */
 #define POLICY_MARGIN     (200 * US_NS) /* how far behind it must be to preempt              */
 #define POLICY_PULL_LAG   (6 * MS_NS)   /* a cpu lagging by more loses vcpus to the others   */
-#define POLICY_MAX_LAG    (60 * MS_NS)  /* and no vcpu brings a greater lag to a new cpu     */
+#define POLICY_MAX_LAG    (12 * MS_NS)  /* and no vcpu brings a greater lag to a new cpu     */
 #define POLICY_CAP_PERIOD (10 * MS_NS)
 
 struct policy_cpu {
@@ -32,16 +32,15 @@ struct policy_cpu {
     uint64_t clock;              /* and this without the lock: as hints */
     struct treap ready, parked;
     struct sched_vcpu *curr;
-    uint64_t picked_ns, slice_end_ns;
+    uint64_t picked_ns, slice_end_ns, balanced_ns;
 };
 
 /*
- * v may run: queue it here. slept_on: the cpu it ran on before it slept; NULL if it did not sleep
- * but was preempted or moved. Returns when this cpu should call policy_pick next: now or
- * earlier: at once.
+ * v may run: queue it here. from: the cpu it was on last. slept: it woke up; else it was preempted
+ * or is moved. Returns when this cpu should call policy_pick next; now or earlier: at once.
  */
-uint64_t policy_ready(struct policy_cpu *pc, struct sched_vcpu *v, const struct policy_cpu *slept_on,
-                      uint64_t now);
+uint64_t policy_ready(struct policy_cpu *pc, struct sched_vcpu *v, const struct policy_cpu *from,
+                      bool slept, uint64_t now);
 /* v is queued here and must not run after all. */
 void policy_remove(struct policy_cpu *pc, struct sched_vcpu *v);
 
@@ -54,8 +53,12 @@ struct sched_vcpu *policy_pick(struct policy_cpu *pc, bool keep, uint64_t now, u
 struct sched_vcpu *policy_first(const struct policy_cpu *pc);
 /* curr offers to let others go first. */
 void policy_yield(struct policy_cpu *pc, uint64_t now);
-/* Is curr at the end of its slice (and might others do with this cpu)? */
-bool policy_slice_over(struct policy_cpu *pc, uint64_t now);
+/*
+ * Is it time (once a slice) to look if others lag behind this cpu, and, if vcpus wait here, to have a
+ * cpu that runs a single one look? That has no end of slice of its own. Not while somebody who
+ * woke up runs or waits: a vcpu that lags would get in the way. Called by that cpu only.
+ */
+bool policy_balance_due(struct policy_cpu *pc, uint64_t now);
 
 /*
  * Take a waiting vcpu that may run on `to` out of `from`'s queue, for policy_ready there: the most

@@ -157,7 +157,7 @@ static void enqueue(struct vcpu *v, bool slept) {
         cpumask_clear(&idle_cpus, s->cpu);
     now = time_now();
     runstate_set(v, RUNSTATE_runnable, now);
-    at = policy_ready(&sc->policy, s, slept ? &cpus[came_from]->sched->policy : NULL, now);
+    at = policy_ready(&sc->policy, s, &cpus[came_from]->sched->policy, slept, now);
     schedule_at(sc, at, now);
     if (at > now && !s->parked)
         offer_to_idle(s);
@@ -283,7 +283,8 @@ static bool pull(struct sched_cpu *sc, bool lagging) {
 
     for (unsigned int i = 1; i < NR_CPUS; i++) {
         struct sched_cpu *from;
-        struct sched_vcpu *s = NULL;
+        struct sched_vcpu *s;
+        uint64_t now;
 
         cpu = (self + i) % NR_CPUS;
         if (!cpumask_test(&cpus_online, cpu))
@@ -295,7 +296,8 @@ static bool pull(struct sched_cpu *sc, bool lagging) {
         s = policy_take(&from->policy, &sc->policy, lagging);
         if (s) {
             WRITE_ONCE(s->cpu, self);
-            policy_ready(&sc->policy, s, NULL, time_now());
+            now = time_now();
+            schedule_at(sc, policy_ready(&sc->policy, s, &from->policy, false, now), now);
         }
         unlock_pair(&sc->lock, &from->lock);
         if (s)
@@ -328,22 +330,13 @@ static bool may_go_on(const struct vcpu *v, unsigned int cpu) {
 static struct vcpu *pick_next(struct sched_cpu *sc, struct vcpu *prev, uint64_t *now, uint64_t *until) {
     unsigned int self = sc->policy.id;
     struct sched_vcpu *next;
-    bool over;
 
     lock_acquire(&sc->lock);
     *now = time_now();
-    over = policy_slice_over(&sc->policy, *now);
-    if (over && may_go_on(prev, self)) {
-        lock_release(&sc->lock);
-        (void)pull(sc, true);
-        lock_acquire(&sc->lock);
-    }
     next = policy_pick(&sc->policy, may_go_on(prev, self), *now, until);
     if (next) {
         if (sc->policy.nr_ready)
             offer_to_idle(policy_first(&sc->policy));
-        if (sc->policy.nr_ready && over)
-            nudge_one(sc);
         return vcpu_of(next);
     }
 
@@ -403,18 +396,21 @@ void schedule(void) {
         timer_set(&sc->timer, until);
     else if (sc->timer.set)
         timer_stop(&sc->timer);
-    if (next == prev) {
-        lock_release(&sc->lock);
-        return;
-    }
-    if (prev)
+    if (prev && prev != next)
         runstate_set(prev, runstate_for(READ_ONCE(prev->sched.stop)), now);
-    if (next) {
+    if (next && prev != next) {
         next->sched.running = true;
         runstate_set(next, RUNSTATE_running, now);
     }
     lock_release(&sc->lock);
-    switch_to(cpu, prev, next);
+
+    if (next != prev)
+        switch_to(cpu, prev, next);
+    if (next && policy_balance_due(&sc->policy, now)) {
+        (void)pull(sc, true);
+        if (READ_ONCE(sc->policy.nr_ready))
+            nudge_one(sc);
+    }
 }
 
 /* Shares and affinity. */

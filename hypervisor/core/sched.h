@@ -48,6 +48,7 @@ struct sched_vcpu {
     struct treap_node node;  /* in a ready queue (key: vtime) or parked (key: time) */
     bool queued, parked;
     uint64_t vtime;          /* cpu time received, divided by weight */
+    int64_t sleep_lag;       /* vtime less its cpu's clock when it last left a cpu */
     uint64_t accounted_ns;   /* while it runs: charged up to here */
     uint64_t granted_ns;     /* of its domain's cap, reserved and not yet used */
 
