@@ -4,7 +4,9 @@
 
 /* Fixed per node and unrelated to its key: that is all a treap's balance needs. */
 static uint32_t priority(const struct treap_node *n) {
-    return (uint32_t)((uintptr_t)n * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+    uint64_t x = (uintptr_t)n * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (uint32_t)((x ^ x >> 32) * UINT64_C(0xbf58476d1ce4e5b9) >> 32);
 }
 
 static bool before(const struct treap_node *a, const struct treap_node *b) {
