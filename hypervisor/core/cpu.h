@@ -24,6 +24,7 @@ struct cpu {
     bool online;
     bool idle;                 /* in arch_cpu_wait() or about to be */
     uint32_t flush_epoch;      /* core/tlb.h */
+    bool holds_guest;          /* may hold translations of some guest; arch's switch keeps it */
     struct sched_cpu *sched;   /* core/sched.c */
     struct timer_cpu *timers;  /* core/timer.c */
     struct task *tasks;        /* core/work.c */

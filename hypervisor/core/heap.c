@@ -14,9 +14,8 @@
 #define NR_ZONES  32 /* zone z: frames 2^z .. 2^(z+1) - 1, so that no block crosses zones */
 #define NR_ORDERS (HEAP_MAX_ORDER + 1)
 
-/* Frames looked at and frames cleared by one heap_scrub_some(). */
-#define SCRUB_LOOK  256
-#define SCRUB_CLEAR 8
+/* Frames that one heap_scrub_some() looks at to find one to clear. */
+#define SCRUB_LOOK 256
 
 struct zone {
     uint32_t orders[2];                    /* bit o: blocks[.][o] is not empty */
@@ -206,36 +205,41 @@ uint64_t heap_total_frames(void) {
     return heap.total;
 }
 
-/* Clear some frames of a dirty block. */
+/* Clear a frame of a dirty block, and pass over those that are clean. */
 static void block_scrub(struct page *pg) {
-    unsigned int order = block_order(pg), cleared = 0;
+    unsigned int order = block_order(pg);
     uint64_t i = block_dirty_from(pg), stop = MIN(BIT(order), i + SCRUB_LOOK);
 
-    for (; i < stop && cleared < SCRUB_CLEAR; i++) {
-        if (pg[i].refs & PG_CLEAN)
-            continue;
+    while (i < stop && pg[i].refs & PG_CLEAN)
+        i++;
+    if (i < stop) {
         arch_page_clear(page_to_virt(&pg[i]));
-        pg[i].refs |= PG_CLEAN;
-        cleared++;
+        pg[i++].refs |= PG_CLEAN;
     }
     block_del(pg);
     block_add(pg, order, i);
 }
 
+/* One idle cpu at a time, a frame at a time, and only while nobody else wants the lock. */
 bool heap_scrub_some(void) {
+    static uint32_t scrubbing;
+    bool more = false;
     uint64_t irq;
-    bool more;
 
-    if (!READ_ONCE(heap.zones[1]))
+    if (!READ_ONCE(heap.zones[1]) || __atomic_exchange_n(&scrubbing, 1, __ATOMIC_ACQUIRE))
         return false;
-    irq = lock_acquire_irq(&heap_lock);
-    if (heap.zones[1]) {
-        struct zone *zone = &heap.zone[bit_highest(heap.zones[1])];
+    irq = irq_save();
+    if (lock_try_acquire(&heap_lock)) {
+        if (heap.zones[1]) {
+            struct zone *zone = &heap.zone[bit_highest(heap.zones[1])];
 
-        block_scrub(page_list_first(&zone->blocks[1][bit_lowest(zone->orders[1])]));
+            block_scrub(page_list_first(&zone->blocks[1][bit_lowest(zone->orders[1])]));
+        }
+        lock_release(&heap_lock);
     }
-    more = heap.zones[1];
-    lock_release_irq(&heap_lock, irq);
+    more = READ_ONCE(heap.zones[1]);
+    irq_restore(irq);
+    __atomic_store_n(&scrubbing, 0, __ATOMIC_RELEASE);
     return more;
 }
 

@@ -13,7 +13,9 @@ uint32_t tlb_epoch;
 #define FLUSH_ALL_EVERY (UINT32_C(1) << 30)
 
 static inline bool flushed_since(unsigned int cpu, uint32_t stamp) {
-    return (int32_t)(READ_ONCE(cpus[cpu]->flush_epoch) - stamp) > 0;
+    const struct cpu *c = cpus[cpu];
+
+    return !READ_ONCE(c->holds_guest) || (int32_t)(READ_ONCE(c->flush_epoch) - stamp) > 0;
 }
 
 void tlb_flush_stale(const cpumask_t *may_hold, uint32_t stamp) {

@@ -293,10 +293,12 @@ static void leave(struct cpu *cpu, struct vcpu *prev) {
     arch_load_idle_page_table();
     arch_tlb_flush_local();
     cpumask_clear(&prev->domain->dirty_cpus, cpu->id);
+    WRITE_ONCE(cpu->holds_guest, false);
 }
 
 static bool enter(struct cpu *cpu, struct vcpu *next) {
     cpumask_set(&next->domain->dirty_cpus, cpu->id);
+    WRITE_ONCE(cpu->holds_guest, true); /* before the table: loading that orders the two */
     next->arch.cpu_stack = (uintptr_t)cpu;
     cpu->arch.tss->rsp0 = (uintptr_t)&next->arch.regs.es;
     arch_window_set(next, WINDOW_HV_SLOT, virt_to_mfn(cpu->arch.gdt), true);
