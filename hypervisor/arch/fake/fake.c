@@ -67,6 +67,7 @@ void fake_cpu_enter(unsigned int id) {
         struct cpu *cpu = calloc(1, sizeof(*cpu));
 
         cpu->id = id;
+        cpu->holds_guest = true; /* so that tests see who is flushed */
         cpu->online = cpu->arch.irqs_on = true;
         cpu->arch.timer_deadline_ns = UINT64_MAX;
         cpu->flush_epoch = tlb_epoch;
