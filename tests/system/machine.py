@@ -19,7 +19,7 @@ import packages                                             # noqa: E402
 
 BOOT_S = 300                            # no boot takes longer, however busy the host
 SILENCE_S = 120                         # a console that says nothing for so long has hung
-PANICS = re.compile(r"Hospes panic|Panic on CPU|Kernel panic - not syncing")
+PANICS = re.compile(r"(?:Hospes panic|Panic on CPU|Kernel panic - not syncing).*\n")
 OVMF = "/usr/share/OVMF"
 
 
@@ -208,7 +208,7 @@ class Machine:
                 panic = PANICS.search(self.text)
                 if panic:
                     self.changed.wait(1)                    # for the lines that follow
-                    line = self.text[panic.start():].split("\n")[0]
+                    line = panic[0].strip()
                     raise Failed(f"panic while waiting for {what}: {line}")
                 if self.ended:
                     raise Failed(f"the machine ended ({self.why_ended()}) before {what}")
