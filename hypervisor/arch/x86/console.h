@@ -13,11 +13,8 @@ void vga_release(void);
 
 void serial_init(void);
 void serial_write(const char *bytes, size_t len);
-/* Hand what the serial ports received to console_input(). */
-void serial_receive(void);
-/* From now on received bytes raise an interrupt. Returns the ISA irq, or -1 if no port is a console. */
-int serial_irq(void);
-void serial_enable_interrupt(void);
+/* Boot, when interrupts work: input by interrupt, and the ports are the hypervisor's alone. */
+void serial_start_input(void);
 
 bool vga_init(const struct boot_video *video);
 void vga_write(const char *bytes, size_t len);

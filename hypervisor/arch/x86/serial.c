@@ -1,8 +1,10 @@
 /* 16550 serial ports, written by polling. */
 #include "arch/x86/console.h"
+#include "arch/x86/irq.h"
 #include "arch/x86/processor.h"
 #include "core/cmdline.h"
 #include "core/console.h"
+#include "pv/emulate.h"
 
 enum { DATA, INTERRUPTS, FIFO, LINE, MODEM, LINE_STATUS, SCRATCH = 7 };
 enum { DIVISOR_LOW = 0, DIVISOR_HIGH = 1, LINE_DIVISOR = 0x80 };
@@ -96,21 +98,18 @@ void serial_write(const char *bytes, size_t len) {
         }
 }
 
-void serial_receive(void) {
+static void serial_receive(void) {
     for (unsigned int i = 0; i < ARRAY_LEN(ports); i++)
         while (ports[i].present && inb(ports[i].base + LINE_STATUS) & STATUS_RECEIVED)
             console_input((char)inb(ports[i].base + DATA));
 }
 
-int serial_irq(void) {
-    for (unsigned int i = 0; i < ARRAY_LEN(ports); i++)
-        if (ports[i].present)
-            return ports[i].irq;
-    return -1;
-}
-
-void serial_enable_interrupt(void) {
-    for (unsigned int i = 0; i < ARRAY_LEN(ports); i++)
-        if (ports[i].present)
-            outb(ports[i].base + INTERRUPTS, 1);
+INIT_TEXT void serial_start_input(void) {
+    for (unsigned int i = 0; i < ARRAY_LEN(ports); i++) {
+        if (!ports[i].present)
+            continue;
+        irq_claim_isa(ports[i].irq, serial_receive);
+        outb(ports[i].base + INTERRUPTS, 1);
+        pv_port_reserve(ports[i].base, ports[i].base + SCRATCH);
+    }
 }
