@@ -15,12 +15,14 @@
 #include "arch/x86/smp.h"
 #include "core/cmdline.h"
 #include "core/console.h"
+#include "core/domain.h"
 #include "core/heap.h"
 #include "core/sched.h"
 #include "core/time.h"
 #include "core/timer.h"
 #include "lib/bug.h"
 #include "pv/dom0-build.h"
+#include "pv/hypercall.h"
 
 static INIT_TEXT void print_memory_map(void) {
     static const char *const types[] = {"", "RAM", "reserved", "ACPI", "NVS", "unusable"};
@@ -98,6 +100,9 @@ _Noreturn INIT_TEXT void boot_main(uint32_t magic, uint32_t info) {
     cpu_online(this_cpu());
     cpu_entry_init(this_cpu());
     cpu_core_init(0);
+    domains_init();
+    memory_share_m2p();
+    serial_start_input();
     irq_enable();
     smp_init();
     reserve_device_memory();
