@@ -205,7 +205,7 @@ class Machine:
                 if m:
                     self.cursor = m.end()
                     return m
-                panic = PANICS.search(self.text)
+                panic = PANICS.search(self.text, self.cursor)
                 if panic:
                     self.changed.wait(1)                    # for the lines that follow
                     line = panic[0].strip()
