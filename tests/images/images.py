@@ -1,5 +1,6 @@
 """What the machines under test boot: kernels, initramfs archives, GRUB images, disks."""
 import glob
+import gzip
 import lzma
 import os
 import re
@@ -77,6 +78,32 @@ class Kernel:
                     for p in [path] + deps[path]:
                         found[p] = deps[p]
         return found
+
+
+def packed_kernel(compression):
+    """A bzImage that runs as dom0, of each compression: as Debian ships it, or Debian's repacked."""
+    debian = {"xz": "6.1", "zstd": "6.12"}
+    if compression in debian:
+        return Kernel(debian[compression]).vmlinuz
+    kernel = Kernel("6.1")
+    vmlinux = kernel.vmlinux()
+
+    def make(tmp):
+        with open(kernel.vmlinuz, "rb") as f:
+            image = f.read()
+        with open(vmlinux, "rb") as f:
+            elf = f.read()
+        if compression == "gzip":
+            payload = gzip.compress(elf, 6, mtime=0)
+        else:                           # the legacy frame, followed by the length as in a kernel build
+            payload = subprocess.run(["lz4", "-lqc", vmlinux], stdout=subprocess.PIPE,
+                                     check=True).stdout + struct.pack("<I", len(elf))
+        offset, = struct.unpack_from("<I", image, 0x248)
+        setup = bytearray(image[:(image[0x1f1] + 1) * 512 + offset])
+        struct.pack_into("<I", setup, 0x24c, len(payload))
+        with open(tmp, "wb") as f:
+            f.write(setup + payload)
+    return built(f"bzimage-{compression}", "", key_of(vmlinux, "1"), make)
 
 
 def elf_note(path, owner, number):

@@ -2,14 +2,11 @@
 Whatever is wrong with what the boot loader hands over, Hospes says in one readable line what it is
 and what to change, and stops: it never hangs without a word and never resets by a triple fault.
 """
-import gzip
 import os
 import re
 import struct
-import subprocess
 
 import images
-import packages
 from machine import Point, Skipped
 from testing import Test
 
@@ -18,36 +15,8 @@ BOOT_S = 180
 
 # ---- kernels to refuse -------------------------------------------------------------------------
 
-def bzimage(payload):
-    """Debian's bzImage with another payload in it."""
-    with open(images.Kernel("6.1").vmlinuz, "rb") as f:
-        image = f.read()
-    offset, = struct.unpack_from("<I", image, 0x248)
-    setup = bytearray(image[:(image[0x1f1] + 1) * 512 + offset])
-    struct.pack_into("<I", setup, 0x24c, len(payload))
-    return bytes(setup) + payload
-
-
 def packed(compression):
-    """A bzImage of each compression; the length of the ELF trails what gzip does not carry."""
-    if compression in ("xz", "zstd"):
-        with open(images.Kernel({"xz": "6.1", "zstd": "6.12"}[compression]).vmlinuz, "rb") as f:
-            return f.read()
-    vmlinux = images.Kernel("6.1").vmlinux()
-
-    def make(tmp):
-        with open(vmlinux, "rb") as f:
-            elf = f.read()
-        if compression == "gzip":
-            payload = gzip.compress(elf, 6, mtime=0)
-        else:
-            payload = subprocess.run(["lz4", "-lqc", vmlinux], stdout=subprocess.PIPE,
-                                     check=True).stdout + struct.pack("<I", len(elf))
-        with open(tmp, "wb") as f:
-            f.write(bzimage(payload))
-    path = packages.built(f"bzimage-{compression}", "", packages.key_of(
-        vmlinux, os.path.abspath(__file__)), make)
-    with open(path, "rb") as f:
+    with open(images.packed_kernel(compression), "rb") as f:
         return f.read()
 
 
