@@ -155,10 +155,17 @@ static long do_send_nmi(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
     return 0;
 }
 
-/* Which processor this is means something only to a vcpu that never leaves it, and none is tied for good. */
+/* Which processor this is means something only to dom0, and to a vcpu that never leaves it. */
 static long do_get_physid(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
-    (void)curr, (void)v, (void)arg;
-    return -EINVAL;
+    cpumask_t where = cpumask_and(&v->sched.hard_affinity, &cpus_online);
+    struct vcpu_get_physid physid;
+    uint32_t apic_id, acpi_id;
+
+    if (!curr->domain->hardware || cpumask_weight(&where) != 1)
+        return -EINVAL;
+    arch_cpu_firmware_ids(cpumask_next(&where, 0), &apic_id, &acpi_id);
+    physid.phys_id = (uint64_t)acpi_id << 32 | apic_id;
+    return copy_to_guest(arg, &physid, sizeof(physid));
 }
 
 typedef long (*vcpu_cmd)(struct vcpu *curr, struct vcpu *v, guest_va_t arg);
