@@ -56,9 +56,8 @@ static void continue_later(struct cpu_user_regs *regs, const uint64_t arg[6]) {
     regs->rip -= 2;
 }
 
-void pv_hypercall(struct vcpu *curr) {
+void pv_hypercall(struct vcpu *curr, uint64_t arg[6]) {
     struct cpu_user_regs *regs = &curr->arch.regs;
-    uint64_t arg[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
     long rc;
 
     curr->mode_changed = false;

@@ -13,8 +13,11 @@
 
 typedef long (*hypercall_fn)(struct vcpu *curr, uint64_t arg[6]);
 
-/* From entry.S: the current vcpu executed `syscall` in kernel mode; registers are in v->arch.regs. */
-void pv_hypercall(struct vcpu *curr);
+/*
+ * From entry.S: the current vcpu executed `syscall` in kernel mode; its number is in regs.rax, its arguments
+ * are in arg. Of v->arch.regs, rbp and r12-r15 are not up to date during hypercalls.
+ */
+void pv_hypercall(struct vcpu *curr, uint64_t arg[6]);
 
 /*
  * Fill a page with call stubs, 32 bytes a hypercall, for kernels that ask for one

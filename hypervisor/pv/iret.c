@@ -32,7 +32,7 @@ long hypercall_iret(struct vcpu *curr, uint64_t arg[6]) {
     regs->rcx = frame.rcx;
     regs->r11 = frame.r11;
     curr->arch.exit = frame.flags & VGCF_in_syscall && regs->cs == FLAT_USER_CS64 &&
-                              regs->ss == FLAT_USER_SS64
+                              regs->ss == FLAT_USER_SS64 && va_is_canonical(frame.rip)
                           ? EXIT_SYSRET
                           : EXIT_IRET;
     if (curr->domain->vm_assist & 1u << VMASST_TYPE_architectural_iopl)

@@ -5,10 +5,10 @@
 #include "pv/hypercall.h"
 
 #define DR6_ONES   0xffff0ff0
-#define DR6_ZEROES 0x1000
+#define DR6_ZEROES BIT(12)
 #define DR7_ONES   0x400
 #define DR7_GD     0x2000
-#define DR7_ZEROES 0xd000
+#define DR7_ZEROES (BIT(12) | BIT(14) | BIT(15))
 #define DR_RW_IO   2
 
 /* The largest frame is 11 words, and a stack is aligned by up to 15 bytes first. */
@@ -59,10 +59,10 @@ int pv_set_debugreg(struct vcpu *v, unsigned int reg, uint64_t value) {
             return -EPERM;
         break;
     case 6:
-        value = (value & 0xffffffff & ~UINT64_C(DR6_ZEROES)) | DR6_ONES;
+        value = (value & 0xffffffff & ~DR6_ZEROES) | DR6_ONES;
         break;
     case 7:
-        value = (value & 0xffffffff & ~UINT64_C(DR7_ZEROES)) | DR7_ONES;
+        value = (value & 0xffffffff & ~DR7_ZEROES) | DR7_ONES;
         if (!dr7_ok(v, value))
             return -EPERM;
         break;

@@ -18,8 +18,8 @@
 /* HYPERVISOR_VIRT_START and _END as bits 43-63 of an address. */
 #define HOLE_TOP_BITS (HYPERVISOR_VIRT_START >> 43)
 
-/* rsp at the end of regs.rdi; then at regs.r15. Flags are kept. */
-.macro SAVE_REGS
+/* rsp at the end of regs.rdi; then at regs.rbx. What C functions may change, and rbx. */
+.macro SAVE_CALLER_REGS
         push    %rdi
         push    %rsi
         push    %rdx
@@ -30,6 +30,11 @@
         push    %r10
         push    %r11
         push    %rbx
+.endm
+
+/* rsp at the end of regs.rdi; then at regs.r15. Flags are kept. */
+.macro SAVE_REGS
+        SAVE_CALLER_REGS
         push    %rbp
         push    %r12
         push    %r13
@@ -55,13 +60,24 @@
         pop     %rdi
 .endm
 
-/* From the vcpu in rbx: all but rcx, r11, rsp, and rbx itself. */
-.macro LOAD_REGS
+/* To and from the vcpu in rbx: what C functions preserve. */
+.macro STORE_CALLEE_REGS
+        mov     %r15, V_r15(%rbx)
+        mov     %r14, V_r14(%rbx)
+        mov     %r13, V_r13(%rbx)
+        mov     %r12, V_r12(%rbx)
+        mov     %rbp, V_rbp(%rbx)
+.endm
+.macro LOAD_CALLEE_REGS
         mov     V_r15(%rbx), %r15
         mov     V_r14(%rbx), %r14
         mov     V_r13(%rbx), %r13
         mov     V_r12(%rbx), %r12
         mov     V_rbp(%rbx), %rbp
+.endm
+
+/* From the vcpu in rbx: the others, but rcx, r11, rsp, and rbx itself. */
+.macro LOAD_CALLER_REGS
         mov     V_r10(%rbx), %r10
         mov     V_r9(%rbx), %r9
         mov     V_r8(%rbx), %r8
@@ -71,15 +87,18 @@
         mov     V_rdi(%rbx), %rdi
 .endm
 
-/* The frame of a `syscall` from rsp = vcpu, rcx = rip, r11 = rflags; then rbx is the vcpu. */
+/*
+ * The frame of a `syscall` from rsp = vcpu, rcx = rip, r11 = rflags; then rbx is the vcpu. The
+ * registers that C preserves stay where they are: see exit_from_call.
+ */
 .macro SAVE_SYSCALL_FRAME cs
         mov     %rcx, V_rip(%rsp)
         movq    $\cs, V_cs(%rsp)
         mov     %r11, V_rflags(%rsp)
         movq    $FLAT_USER_SS, V_ss(%rsp)
         add     $V_error_code, %rsp
-        SAVE_REGS
-        lea     -V_regs(%rsp), %rbx
+        SAVE_CALLER_REGS
+        lea     -V_rbx(%rsp), %rbx
         mov     (%rbx), %rsp
         mov     CPU_guest_rsp(%rsp), %rax
         mov     %rax, V_rsp(%rbx)
@@ -188,14 +207,58 @@ entry_syscall:
         cmp     $__HYPERVISOR_iret, %rax
         je      guest_iret
 
-/* A hypercall. */
+/* A hypercall: pv_hypercall(vcpu, arguments as an array). */
 hypercall:
         SAVE_SYSCALL_FRAME FLAT_KERNEL_CS
+        push    %r9
+        push    %r8
+        push    %r10
+        push    %rdx
+        push    %rsi
+        push    %rdi
         mov     %rbx, %rdi
+        mov     %rsp, %rsi
         sti
         call    pv_hypercall
+        add     $48, %rsp
 
-/* rbx: vcpu that ran last, rsp: stack top of this cpu. */
+/*
+ * rbx: vcpu, rsp: stack top, r12-r15 and rbp: the guest's, which nobody has looked at yet and the
+ * frame does not have. If the way out is not straight, it needs them.
+ */
+exit_from_call:
+        cli
+        cmpl    $0, CPU_work(%rsp)
+        jne     exit_from_call_slow
+        mov     V_info(%rbx), %rax
+        cmpb    $0, INFO_pending(%rax)
+        jne     exit_from_call_slow
+        cmpb    $0, V_nmi_pending(%rbx)
+        jne     exit_from_call_slow
+        cmpb    $EXIT_SYSRET, V_exit(%rbx)
+        jne     exit_from_call_slow
+
+/*
+ * rbx: vcpu, which leaves by sysret; all but the caller's registers are in place. The rip is canonical
+ * but for one case: `syscall` in the last two bytes of the low half. There sysret would fault, in ring 0.
+ */
+exit_sysret:
+        mov     V_rip(%rbx), %rcx
+        test    %rcx, %rcx
+        js      1f
+        bt      $47, %rcx
+        jc      exit_iret
+1:      LOAD_CALLER_REGS
+        mov     V_rflags(%rbx), %r11
+        mov     V_rsp(%rbx), %rsp
+        mov     V_rbx(%rbx), %rbx
+        sysretq
+
+exit_from_call_slow:
+        STORE_CALLEE_REGS
+        jmp     exit_checks
+
+/* rbx: vcpu that ran last, its frame complete; rsp: stack top of this cpu. */
 exit_to_guest:
         cli
 exit_checks:
@@ -208,21 +271,11 @@ exit_checks:
         jne     deliver
 
 exit_checked:
+        LOAD_CALLEE_REGS
         cmpb    $EXIT_SYSRET, V_exit(%rbx)
-        jne     exit_iret
-        /* Where sysret would fault on a non-canonical rip, in ring 0, iretq faults with a fixup. */
-        mov     V_rip(%rbx), %rcx
-        mov     %rcx, %rax
-        sar     $47, %rax
-        inc     %eax
-        cmp     $1, %eax
-        ja      exit_iret
-        LOAD_REGS
-        mov     V_rflags(%rbx), %r11
-        mov     V_rsp(%rbx), %rsp
-        mov     V_rbx(%rbx), %rbx
-        sysretq
+        je      exit_sysret
 
+/* rbx: vcpu; all but the caller's registers are in place. */
 exit_iret:
         pushq   V_ss(%rbx)
         pushq   V_rsp(%rbx)
@@ -231,7 +284,7 @@ exit_iret:
         pushq   V_rip(%rbx)
         andl    $~RFLAGS_FORCED, 16(%rsp)
         orl     $RFLAGS_IF, 16(%rsp)
-        LOAD_REGS
+        LOAD_CALLER_REGS
         mov     V_r11(%rbx), %r11
         mov     V_rcx(%rbx), %rcx
         mov     V_rbx(%rbx), %rbx
@@ -317,7 +370,7 @@ guest_syscall_in_c:
         xor     %esi, %esi
         sti
         call    pv_guest_syscall
-        jmp     exit_to_guest
+        jmp     exit_from_call
 
 /* rdx: vcpu, rsp: stack top. The guest kernel's stack is not writable. */
 guest_syscall_fault:
@@ -326,7 +379,7 @@ guest_syscall_fault:
         mov     %rbx, %rdi
         sti
         call    guest_stack_fault
-        jmp     exit_to_guest
+        jmp     exit_from_call
 
 /*
  * The iret hypercall, rsp: vcpu. Common form: returns with events on and none pending, no NMI about,
@@ -403,7 +456,7 @@ entry_syscall_compat:
         mov     $1, %esi
         sti
         call    pv_guest_syscall
-        jmp     exit_to_guest
+        jmp     exit_from_call
 
 /* `sysenter` (Intel). rsp: stack top. It keeps no return address, and rflags but for IF as they were. */
         .globl  entry_sysenter
@@ -421,7 +474,7 @@ entry_sysenter:
         mov     %rbx, %rdi
         sti
         call    pv_guest_sysenter
-        jmp     exit_to_guest
+        jmp     exit_from_call
 
 /* Marks, in the exception table, the iretqs that go to a guest; hypervisor_exception() knows it. */
         .globl  guest_iretq_fault
