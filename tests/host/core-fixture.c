@@ -121,13 +121,19 @@ void arch_context_switch(struct vcpu *prev, struct vcpu *next) {
         EXPECT(next->sched.running && next->sched.cpu == this_cpu()->id && !next->sched.queued);
     cf.switches[cf.nr_switches % ARRAY_LEN(cf.switches)].prev = prev;
     cf.switches[cf.nr_switches++ % ARRAY_LEN(cf.switches)].next = next;
+    if (cf.on_switch) {
+        void (*hook)(struct vcpu *) = cf.on_switch;
+
+        cf.on_switch = NULL;
+        hook(cf.on_switch_vcpu);
+    }
 }
 void arch_toggle_guest_mode(struct vcpu *v) {
     v->arch.kernel_mode = !v->arch.kernel_mode;
     cf.toggles++;
 }
 /* A cpu that would sleep has nothing left to do: back to cf_run(). */
-static jmp_buf idle;
+static _Thread_local jmp_buf idle;
 
 void arch_cpu_wait(void) {
     EXPECT(!irq_enabled() && !this_cpu()->work && !this_cpu()->current);

@@ -30,6 +30,8 @@ extern struct cf_record {
     struct { struct vcpu *prev, *next; } switches[64];
     unsigned int nr_switches;
     unsigned int toggles;
+    void (*on_switch)(struct vcpu *v);   /* called once, in the middle of the next context switch */
+    struct vcpu *on_switch_vcpu;
 } cf;
 
 #define CF_CPUS 2
