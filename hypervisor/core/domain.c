@@ -185,7 +185,6 @@ static void domain_init_fields(struct domain *d, const struct domain_config *c) 
     d->shutdown_code = SHUTDOWN_NONE;
     d->pause_count = 1;
     d->paused_by_control = true;
-    d->max_vcpus = c->max_vcpus;
     d->max_pages = c->max_pages;
     d->sched.weight = SCHED_DEFAULT_WEIGHT;
     for (unsigned int i = 0; i < DOMAIN_WATCHDOGS; i++)
@@ -229,6 +228,7 @@ static int make_parts(struct domain *d, const struct domain_config *c) {
     int rc = shared_info_make(d);
 
     d->vcpu = mem_alloc_array(c->max_vcpus, sizeof(*d->vcpu));
+    d->max_vcpus = d->vcpu ? c->max_vcpus : 0;
     if (!rc && !d->vcpu)
         rc = -ENOMEM;
     if (!rc)

@@ -20,12 +20,19 @@ int evtchn_domain_init(struct domain *d, uint32_t max_port) {
     d->evtchn.max_port = max_port;
     return 0;
 }
+static void note(char what) {
+    size_t at = strlen(cf.order);
+
+    if (at + 1 < sizeof(cf.order))
+        cf.order[at] = what;
+}
+
 static int relinquish(char what) {
     if (cf.restarts) {
         cf.restarts--;
         return -ERESTART;
     }
-    cf.order[strlen(cf.order)] = what;
+    note(what);
     return 0;
 }
 int evtchn_domain_relinquish(struct domain *d) {
@@ -68,7 +75,7 @@ int gnttab_domain_relinquish(struct domain *d) {
 }
 void gnttab_domain_unshare(struct domain *d) {
     (void)d;
-    cf.order[strlen(cf.order)] = 'u';
+    note('u');
 }
 void gnttab_domain_destroy(struct domain *d) {
     (void)d;
@@ -79,7 +86,7 @@ int pirq_domain_init(struct domain *d) {
 }
 void pirq_domain_destroy(struct domain *d) {
     if (d->destroy_stage)
-        cf.order[strlen(cf.order)] = 'p';
+        note('p');
 }
 
 /* Page tables. */
