@@ -16,8 +16,13 @@ void evtchn_raise_upcall(struct vcpu *v) {
         vcpu_kick(v);
 }
 
-/* Wake vcpus that poll for this port. The pending bit was set by a locked operation before. */
+/*
+ * Wake vcpus that poll for this port. The pending bit was set by a locked operation before, and a poller
+ * counts itself before it looks at the bit: one of the two sees the other.
+ */
 static void wake_pollers(struct domain *d, evtchn_port_t port) {
+    if (likely(!READ_ONCE(d->evtchn.nr_polling)))
+        return;
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         struct vcpu *v = d->vcpu[i];
 

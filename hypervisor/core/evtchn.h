@@ -22,6 +22,7 @@ struct evtchn_domain {
     uint32_t first_free;             /* no port below it is free */
     uint32_t nr_open;                /* ports that are not free */
     struct evtchn_fifo_domain *fifo; /* NULL: 2-level */
+    uint32_t nr_polling;             /* vcpus in STOP_POLL, atomic (core/sched.c) */
 };
 
 struct evtchn_vcpu {

@@ -165,7 +165,11 @@ static void enqueue(struct vcpu *v, bool slept) {
 }
 
 void vcpu_start(struct vcpu *v, enum vcpu_stop why) {
-    if (__atomic_fetch_and(&v->sched.stop, ~(uint32_t)why, __ATOMIC_SEQ_CST) & why)
+    uint32_t ended = __atomic_fetch_and(&v->sched.stop, ~(uint32_t)why, __ATOMIC_SEQ_CST) & why;
+
+    if (ended & STOP_POLL)
+        __atomic_fetch_sub(&v->domain->evtchn.nr_polling, 1, __ATOMIC_SEQ_CST);
+    if (ended)
         enqueue(v, true);
 }
 
@@ -184,6 +188,8 @@ void vcpu_stop(struct vcpu *v, enum vcpu_stop why) {
     struct sched_cpu *sc;
     uint64_t flags;
 
+    if (why & ~old & STOP_POLL)
+        __atomic_fetch_add(&v->domain->evtchn.nr_polling, 1, __ATOMIC_SEQ_CST);
     if (v == current_vcpu()) {
         cpu_raise(WORK_SCHED);
     } else if (!old) {

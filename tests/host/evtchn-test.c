@@ -369,6 +369,7 @@ static bool polling(unsigned int vcpu) {
 static void start_poll(unsigned int vcpu, int32_t port) {
     ev_d[1]->vcpu[vcpu]->evtchn.poll_port = port;
     ev_d[1]->vcpu[vcpu]->sched.stop |= STOP_POLL;
+    ev_d[1]->evtchn.nr_polling++;
 }
 
 TEST(a_send_wakes_the_pollers_of_that_port_even_if_it_is_masked) {
