@@ -4,6 +4,7 @@
 /* flags: -Wl,--wrap=heap_alloc,--wrap=heap_alloc_virt,--wrap=mem_alloc,--wrap=mem_alloc_array */
 #include <abi/memory.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "arch/fake/fake.h"
@@ -718,5 +719,92 @@ TEST(the_m2p_belongs_to_dom_xen) {
     heap_free(m2p_frames, 9);
     m2p_frames = NULL;
     drop_domain(dom_xen);
+    finish();
+}
+
+/* ---- hostile guests ---- */
+
+static unsigned int seed;
+
+static unsigned int pick(unsigned int n) {
+    return (unsigned int)rand_r(&seed) % n;
+}
+
+/* Another vcpu changes what was just read: a word of the lists, or one that is yet to be read. */
+static void strike(guest_va_t at, size_t len) {
+    (void)at, (void)len;
+    if (pick(4) == 0)
+        list[pick(16)] = pick(2) ? pick(FRAMES) : list[pick(16)];
+    if (pick(4) == 0)
+        out_list[pick(16)] = pick(FRAMES);
+}
+
+static struct xen_memory_reservation random_extents(uint64_t *at) {
+    struct xen_memory_reservation r = extents(at, pick(17), pick(8) ? pick(4) : pick(64));
+
+    if (pick(16) == 0)
+        r.nr_extents = UINT64_MAX >> pick(64);
+    if (pick(16) == 0)
+        r.extent_start.va = pick(2) ? UINT64_MAX - 4 : pick(4096);
+    if (pick(4) == 0)
+        r.mem_flags = pick(40);
+    if (pick(8) == 0)
+        r.domid = pick(2) ? 2 : 50;
+    return r;
+}
+
+static void random_call(void) {
+    static const unsigned int cmds[] = {XENMEM_increase_reservation, XENMEM_decrease_reservation,
+                                        XENMEM_populate_physmap, XENMEM_exchange};
+    unsigned int cmd = cmds[pick(ARRAY_LEN(cmds))];
+    struct xen_memory_exchange x = {.in = random_extents(list), .out = random_extents(out_list)};
+
+    if (pick(2)) { /* sizes that add up */
+        x.in.extent_order = pick(3);
+        x.out.extent_order = pick(3);
+        x.in.nr_extents = (uint64_t)(1 + pick(3)) << 2 >> x.in.extent_order << 1;
+        x.out.nr_extents = x.in.nr_extents << x.in.extent_order >> x.out.extent_order;
+    }
+    if (pick(8) == 0)
+        x.nr_exchanged = pick(8);
+    if (pick(3) == 0)
+        fake_guest.fail_at = fake_guest.accesses + 1 + pick(12);
+    if (pick(5) == 0)
+        fake_alloc.fail_at = fake_alloc.calls + 1 + pick(6);
+    owe_work = pick(4) == 0;
+    memory_op_from(cmd, pick(16) ? 0 : pick(20), &x, sizeof(x));
+    fake_guest.fail_at = fake_alloc.fail_at = 0;
+}
+
+static void check_domain(const struct domain *of, uint64_t limit) {
+    uint64_t nr = 0;
+
+    for (struct page *pg = page_list_first(&of->pages); pg; pg = page_list_next(pg), nr++) {
+        REQUIRE(page_owner(pg) == of);
+        REQUIRE(pg->refs == (PG_ALLOCATED | 1));
+        REQUIRE(PT_COUNT(pg->type) == 0);
+    }
+    REQUIRE(nr == of->nr_pages && nr <= limit);
+    REQUIRE(of->refs == 1 + (nr != 0));
+}
+
+TEST(nothing_a_guest_says_breaks_the_books) {
+    start();
+    fake_guest.after_read = strike;
+    d->max_pages = 500;
+    for (seed = 1; seed < 4000; seed++) {
+        if (seed == 2000)
+            d->privileged = true;
+        for (unsigned int i = 0; i < 16 && pick(3) == 0; i++) {
+            struct page *own = page_list_first(&d->pages);
+
+            list[i] = own && pick(2) ? page_to_mfn(own + pick(16)).n : pick(FRAMES);
+        }
+        random_call();
+        check_domain(d, 500);
+        check_domain(peer, 3000);
+        REQUIRE(heap_free_frames() == free_at_start - d->nr_pages - peer->nr_pages);
+        EXPECT_EQ(fake_guest.double_fetches, 0);
+    }
     finish();
 }

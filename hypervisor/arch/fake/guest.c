@@ -29,6 +29,9 @@ void fake_guest_begin(void) {
 }
 
 void fake_guest_memory(void *ptr, size_t len) {
+    for (size_t i = 0; i < nr_regions; i++)
+        if (regions[i].start == (uintptr_t)ptr && regions[i].len == len)
+            return;
     if (nr_regions == MAX_REGIONS)
         abort();
     regions[nr_regions++] = (struct span){(uintptr_t)ptr, len};
