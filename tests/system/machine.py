@@ -61,6 +61,7 @@ class Boot:
     reboots: bool = False               # let the machine start again when it resets
     icount: bool = False                # one instruction is one nanosecond of the guest's time
     no_module: bool = False             # start the hypervisor alone
+    no_initrd: bool = False             # the kernel is the only module
 
 
 def qemu_binary(version):
@@ -94,7 +95,9 @@ def need_host_memory(mib):
 def command(point, boot, work):
     """The whole command line of QEMU; files that only this boot needs go below `work`."""
     kernel = boot.kernel or images.Kernel(point.kernel).vmlinuz
-    initrd = boot.initrd or images.initramfs(images.Kernel(point.kernel))
+    initrd = boot.initrd
+    if not initrd and not boot.no_initrd:
+        initrd = images.initramfs(images.Kernel(point.kernel))
     console = "console=hvc0 earlyprintk=xen" if boot.hypervisor else "console=ttyS0"
     cmdline = f"{console} loglevel=7 panic=1 {boot.cmdline}".strip()
     options = f"console=com1 com1=115200,8n1 loglvl=all noreboot {boot.options}".strip()
@@ -109,7 +112,8 @@ def command(point, boot, work):
     elif point.loader == "kernel":
         q += ["-kernel", boot.hypervisor, "-append", options]
         if not boot.no_module:          # QEMU splits modules at commas: one inside is doubled
-            q += ["-initrd", f"{kernel} {cmdline.replace(',', ',,')},{initrd}"]
+            modules = [f"{kernel} {cmdline.replace(',', ',,')}", *([initrd] if initrd else [])]
+            q += ["-initrd", ",".join(modules)]
     else:
         image = os.path.join(work, "grub.img")
         images.grub_image(image, boot.hypervisor, options, kernel, cmdline, initrd)

@@ -220,6 +220,26 @@ bool is_xen(void) {
     return !str_equal(extra, "-hospes");
 }
 
+void refused(void) {
+    report(true, "the hypervisor refuses what would crash the domain", "-");
+    end();
+}
+
+void crash_if_asked(const struct crash *list, size_t n) {
+    const char *name = option("crash");
+
+    if (!name)
+        return;
+    for (; n; n--, list++) {
+        if (!str_equal(name, list->name))
+            continue;
+        print("crashing: %s\n", name);
+        list->run();
+        give_up("the domain lives on");
+    }
+    give_up("no such crash");
+}
+
 /* From start.S. */
 _Noreturn void pv_start(struct start_info *si) {
     start_info = si;

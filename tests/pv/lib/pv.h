@@ -67,6 +67,19 @@ _Noreturn void give_up(const char *why);
             give_up(#condition); \
     } while (0)
 
+/* Ends a case that was to crash the domain: the hypervisor did not let it come to that. */
+_Noreturn void refused(void);
+
+/*
+ * The cases that must end the domain: of one guest, the one that "crash=NAME" on the command line names
+ * is run instead of everything else. Returns when there is no such word.
+ */
+struct crash {
+    const char *name;
+    void (*run)(void);
+};
+void crash_if_asked(const struct crash *list, size_t n);
+
 /* Is the hypervisor Debian's Xen? For the few places where both may differ and obey the ABI. */
 bool is_xen(void);
 
@@ -131,7 +144,7 @@ struct frame {
     uint64_t ds_es, fs_gs;              /* ENTRY_FAILSAFE: the selectors, 16 bits each, first low */
     uint64_t sp;                        /* where the hypervisor had left the stack pointer */
     uint64_t mask;                      /* the event mask as it was on entry            */
-    uint64_t pad;
+    uint64_t flags;                     /* the handler's own on entry                   */
 };
 
 struct jump {

@@ -31,6 +31,7 @@ trap_stubs:
 
 /* rsp: the entry's number, then what the hypervisor pushed. Registers are the interrupted code's. */
 entered:
+    pushfq
     cld
     push %rdi
     push %rsi

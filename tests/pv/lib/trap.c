@@ -10,7 +10,7 @@ char cpu_blocks[MAX_VCPUS][CPU_BLOCK_SIZE] __attribute__((aligned(CPU_BLOCK_SIZE
 /* What trap.S has on the stack: its pushes, the number, then the hypervisor's words. */
 struct entered {
     uint64_t rax, r15, r14, r13, r12, rbp, rbx, r10, r9, r8, rdx, rsi, rdi;
-    uint64_t number;
+    uint64_t flags, number;
     uint64_t rcx, r11;
     uint64_t rest[];                    /* [error] or selectors, rip, cs, rflags, rsp, ss */
 };
@@ -25,7 +25,7 @@ static void collect(const struct entered *e, struct frame *f) {
     *f = (struct frame){
         .r15 = e->r15, .r14 = e->r14, .r13 = e->r13, .r12 = e->r12, .rbp = e->rbp, .rbx = e->rbx,
         .r10 = e->r10, .r9 = e->r9, .r8 = e->r8, .rdx = e->rdx, .rsi = e->rsi, .rdi = e->rdi,
-        .vector = e->number, .sp = ADDRESS(&e->rcx),
+        .vector = e->number, .sp = ADDRESS(&e->rcx), .flags = e->flags,
     };
     if (e->number == ENTRY_FAILSAFE) {
         f->ds_es = (word[0] & 0xffff) | (word[1] & 0xffff) << 16;
