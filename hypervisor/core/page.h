@@ -161,7 +161,8 @@ MUST_CHECK int page_put_type_slow(struct page *pg, bool preemptible);
 MUST_CHECK static inline int page_get_type(struct page *pg, enum page_type want) {
     uint64_t old = READ_ONCE(pg->type);
 
-    if (likely(PT_TYPE(old) == want && (old & PT_VALID) &&
+    /* Type and PT_VALID are the top four bits. */
+    if (likely(old >> 60 == (PT_WORD(want) | PT_VALID) >> 60 &&
                __atomic_compare_exchange_n(&pg->type, &old, old + 1, false, __ATOMIC_SEQ_CST,
                                            __ATOMIC_RELAXED)))
         return 0;

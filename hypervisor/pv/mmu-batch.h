@@ -17,34 +17,33 @@ typedef int (*mmu_batch_fn)(struct vcpu *curr, void *context, const void *op);
 static inline __attribute__((always_inline)) long mmu_batch_run(struct vcpu *curr, uint64_t arg[6],
                                                                 void *op, size_t op_size,
                                                                 mmu_batch_fn run, void *context) {
-    uint32_t left = (uint32_t)arg[1] & ~MMU_BATCH_GOES_ON, done = 0;
-    guest_va_t at = {arg[0]}, pdone = {arg[2]};
-    bool first = true;
-    int rc = 0;
+    uint32_t count = (uint32_t)arg[1] & ~MMU_BATCH_GOES_ON, i = 0, done = 0;
+    guest_va_t pdone = {arg[2]};
+    int rc;
 
-    if ((arg[1] & MMU_BATCH_GOES_ON) && pdone.va && copy_from_guest(&done, pdone, sizeof(done)))
+    if (arg[1] & MMU_BATCH_GOES_ON && pdone.va && copy_from_guest(&done, pdone, sizeof(done)))
         return -EFAULT;
 
-    for (; left && !rc; first = false) {
+    for (;;) {
         rc = mmu_unwind_finish(curr);
-        if (!rc && !first && preempt_needed())
+        if (unlikely(rc) || i == count)
+            break;
+        if (i && preempt_needed()) {
             rc = -ERESTART;
-        if (!rc)
-            rc = copy_from_guest(op, at, op_size);
-        if (!rc)
-            rc = run(curr, context, op);
-        if (!rc) {
-            at.va += op_size;
-            left--;
-            done++;
+            break;
         }
+        rc = copy_from_guest(op, (guest_va_t){arg[0] + i * op_size}, op_size);
+        if (likely(!rc))
+            rc = run(curr, context, op);
+        if (unlikely(rc))
+            break;
+        i++;
     }
-    if (!rc)
-        rc = mmu_unwind_finish(curr);
 
+    done += i;
     if (rc == -ERESTART) {
-        arg[0] = at.va;
-        arg[1] = left | MMU_BATCH_GOES_ON;
+        arg[0] += i * op_size;
+        arg[1] = (count - i) | MMU_BATCH_GOES_ON;
     }
     if (pdone.va && copy_to_guest(pdone, &done, sizeof(done)) && rc != -ERESTART)
         rc = -EFAULT;

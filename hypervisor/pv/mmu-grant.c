@@ -3,7 +3,7 @@
 #include <abi/grant_table.h>
 
 #include "core/gnttab.h"
-#include "pv/mmu.h"
+#include "pv/mmu-entry.h"
 
 /*
  * The L1 slot a grant operation names, by linear address or (GNTMAP_contains_pte) by the machine
@@ -28,7 +28,7 @@ static int bad_address(uint32_t flags) {
 int pv_grant_map(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flags) {
     uint64_t e = mfn.n << PAGE_SHIFT | PTE_P | PTE_A | PTE_D | PTE_NX;
     struct page *pg;
-    uint64_t *slot = get_slot(curr, host_addr, flags, &pg);
+    uint64_t *slot = get_slot(curr, host_addr, flags, &pg), old;
 
     if (!slot)
         return bad_address(flags);
@@ -39,7 +39,9 @@ int pv_grant_map(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flag
     if (flags & GNTMAP_application_map)
         e |= PTE_US;
     e |= (uint64_t)(flags >> _GNTMAP_guest_avail0) << 9 & PTE_AVL;
-    mmu_put_l1e(__atomic_exchange_n(slot, mmu_adjust_l1e(e), __ATOMIC_SEQ_CST));
+    old = __atomic_exchange_n(slot, l1e_adjust(e), __ATOMIC_SEQ_CST);
+    if (old & PTE_P)
+        l1e_put(old);
     mmu_put_l1_slot(pg);
     return GNTST_okay;
 }
@@ -68,7 +70,8 @@ int pv_grant_unmap(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t fl
             break;
         }
     }
-    mmu_put_l1e(new);
+    if (new &PTE_P)
+        l1e_put(new);
 out:
     if (new_pg)
         mmu_put_l1_slot(new_pg);

@@ -3,7 +3,7 @@
 
 #include "pv/hypercall.h"
 #include "pv/mmu-batch.h"
-#include "pv/mmu.h"
+#include "pv/mmu-entry.h"
 
 int mmu_get_pg_owner(struct vcpu *curr, domid_t domid, struct domain **out) {
     if (likely(domid == DOMID_SELF || domid == curr->domain->domid)) {
@@ -20,6 +20,72 @@ int mmu_get_pg_owner(struct vcpu *curr, domid_t domid, struct domain **out) {
 void mmu_put_pg_owner(struct vcpu *curr, struct domain *d) {
     if (d != curr->domain && d != dom_io && d != dom_xen)
         domain_put(d);
+}
+
+/* Store val, with the accessed and dirty bits of the old entry if so asked; returns that entry. */
+static uint64_t slot_store(uint64_t *slot, uint64_t val, bool preserve_ad) {
+    uint64_t old = READ_ONCE(*slot);
+
+    while (!__atomic_compare_exchange_n(slot, &old, preserve_ad ? val | (old & PTE_AD) : val, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        ;
+    return old;
+}
+
+static int set_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t val,
+                   bool preserve_ad) {
+    int rc;
+
+    do {
+        uint64_t old = READ_ONCE(*slot);
+
+        rc = l1e_exchange(d, pg_owner, slot, old, preserve_ad ? val | (old & PTE_AD) : val);
+    } while (unlikely(rc == -EAGAIN));
+    return rc;
+}
+
+static int set_table_entry(struct vcpu *curr, struct domain *d, enum page_type type, uint64_t *slot,
+                           uint64_t val, bool preserve_ad) {
+    uint64_t old;
+
+    if (val & PTE_P) {
+        int rc =
+            val & TABLE_ENTRY_REFUSED ? -EINVAL : mmu_get_table(curr, d, pte_mfn(val), type - 1);
+
+        if (rc)
+            return rc;
+        val = table_entry_adjust(type, val);
+    }
+    old = slot_store(slot, val, preserve_ad);
+    if (old & PTE_P)
+        mmu_drop(curr, mfn_to_page(pte_mfn(old)));
+    return 0;
+}
+
+int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner, struct page *pg,
+                  unsigned int index, uint64_t val, bool preserve_ad) {
+    uint64_t *slot = (uint64_t *)page_to_virt(pg) + index;
+    uint64_t word = READ_ONCE(pg->type);
+    enum page_type type =
+        PT_COUNT(word) && page_type_is_table(PT_TYPE(word)) ? PT_TYPE(word) : PAGE_WRITABLE;
+    int rc = type == PAGE_L4 && l4_slot_is_ours(index) ? -EINVAL : page_get_type(pg, type);
+
+    if (unlikely(rc)) {
+        page_put(pg);
+        return rc;
+    }
+    if (likely(type == PAGE_L1)) {
+        rc = set_l1e(d, pg_owner, slot, val, preserve_ad);
+    } else if (type == PAGE_WRITABLE) {
+        slot_store(slot, val, preserve_ad);
+    } else {
+        rc = set_table_entry(curr, d, type, slot, val, preserve_ad);
+        mmu_drop(curr,
+                 pg); /* another vcpu may have unlinked the table meanwhile: this can be the last */
+        return rc;
+    }
+    page_put_and_type(pg);
+    return rc;
 }
 
 struct update_owners {
@@ -108,7 +174,7 @@ static int update_va_mapping(struct vcpu *curr, struct domain *pg_owner, uint64_
     if (!slot)
         return -EINVAL;
     do
-        rc = mmu_exchange_l1e(curr->domain, pg_owner, slot, READ_ONCE(*slot), val);
+        rc = l1e_exchange(curr->domain, pg_owner, slot, READ_ONCE(*slot), val);
     while (unlikely(rc == -EAGAIN));
     mmu_put_l1_slot(pg);
     return rc ? rc : flush_after_update(curr, va, flags);

@@ -46,26 +46,12 @@ static inline bool page_type_is_table(enum page_type t) {
     return t >= PAGE_L1 && t <= PAGE_L4;
 }
 
-/*
- * What a present L1 entry reads back as: guests run in ring 3, kernels too, so every entry is
- * user-accessible; bit 52 marks those the guest made for its kernel, the others are global.
- */
-static inline uint64_t mmu_adjust_l1e(uint64_t e) {
-    if (!(e & PTE_US))
-        return e | PTE_US | PTE_GUEST_KERNEL;
-    return e & PTE_GUEST_KERNEL ? e : e | PTE_G;
-}
+/* Higher entries: no superpages, no cache attributes; and what a present one reads back as. */
+#define TABLE_ENTRY_REFUSED (PTE_PSE | PTE_PCD | PTE_PWT | PTE_G)
 
-/*
- * Replace `old` by `val` in an L1 slot of d. pg_owner owns the frame that val maps.
- * Locks:  the caller holds an L1 type count of the page.
- * Errors: -EAGAIN: the slot did not hold old, nothing changed; -EINVAL bits or frame refused;
- * -EPERM no right to the frame; -EBUSY the frame is a table.
- */
-MUST_CHECK int mmu_exchange_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot,
-                                uint64_t old, uint64_t val);
-/* Drop what an L1 entry that came out of its slot stood for. */
-void mmu_put_l1e(uint64_t e);
+static inline uint64_t table_entry_adjust(enum page_type type, uint64_t e) {
+    return e | (type == PAGE_L4 ? PTE_US | PTE_A : PTE_US);
+}
 
 /*
  * Replace one entry of a page of d as the page's present type demands: by the rules of a table, or
@@ -73,7 +59,8 @@ void mmu_put_l1e(uint64_t e);
  * curr: on whose account a dropped tree is torn down.
  * preserve_ad: accessed and dirty bits of the old entry survive, atomically.
  * Locks:  the caller's reference of pg is used up.
- * Errors: as above less -EAGAIN; -EINVAL also a hypervisor slot; -ERESTART.
+ * Errors: -EINVAL bits, frame or slot (the hypervisor's) refused; -EPERM no right to the frame;
+ *         -EBUSY the frame is in another use; -ERESTART.
  */
 MUST_CHECK int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner,
                              struct page *pg, unsigned int index, uint64_t val, bool preserve_ad);

@@ -5,7 +5,7 @@
  */
 #include "arch/mm.h"
 #include "lib/string.h"
-#include "pv/mmu.h"
+#include "pv/mmu-entry.h"
 #include "pv/traps.h"
 
 #define PF_P    (1 << 0)
@@ -38,42 +38,63 @@ enum op {
     OP_BTR,
     OP_BTC,
     OP_CMPXCHG,
-    OP_XADD
+    OP_XADD,
+    OP_GROUP,  /* the reg field of ModRM chooses the operation */
+    OP_PREFIX, /* from here on not yet the opcode */
+    OP_OPSIZE,
+    OP_REX,
 };
 enum src { SRC_REG, SRC_IMM, SRC_IMM8 };
 
-/* What an opcode means. In a group the reg field of ModRM chooses the operation. */
+/* What an opcode means. */
 struct form {
     uint8_t op, src;
     bool byte;
-    const uint8_t *group;
+    uint8_t group;
 };
+enum { GROUP_MOV, GROUP_ALU, GROUP_BIT };
 
-static const uint8_t group_mov[8] = {[0] = OP_MOV};
-static const uint8_t group_alu[8] = {[1] = OP_OR, [4] = OP_AND, [6] = OP_XOR};
-static const uint8_t group_bit[8] = {[5] = OP_BTS, [6] = OP_BTR, [7] = OP_BTC};
+static const uint8_t groups[][8] = {
+    [GROUP_MOV] = {[0] = OP_MOV},
+    [GROUP_ALU] = {[1] = OP_OR, [4] = OP_AND, [6] = OP_XOR},
+    [GROUP_BIT] = {[5] = OP_BTS, [6] = OP_BTR, [7] = OP_BTC},
+};
 
 static const struct form one_byte[256] = {
-    [0x08] = {OP_OR, SRC_REG, true, NULL},    [0x09] = {OP_OR, SRC_REG, false, NULL},
-    [0x20] = {OP_AND, SRC_REG, true, NULL},   [0x21] = {OP_AND, SRC_REG, false, NULL},
-    [0x30] = {OP_XOR, SRC_REG, true, NULL},   [0x31] = {OP_XOR, SRC_REG, false, NULL},
-    [0x80] = {0, SRC_IMM, true, group_alu},   [0x81] = {0, SRC_IMM, false, group_alu},
-    [0x83] = {0, SRC_IMM8, false, group_alu}, [0x86] = {OP_XCHG, SRC_REG, true, NULL},
-    [0x87] = {OP_XCHG, SRC_REG, false, NULL}, [0x88] = {OP_MOV, SRC_REG, true, NULL},
-    [0x89] = {OP_MOV, SRC_REG, false, NULL},  [0xc6] = {0, SRC_IMM, true, group_mov},
-    [0xc7] = {0, SRC_IMM, false, group_mov},
+    [0x08] = {OP_OR, SRC_REG, true, 0},
+    [0x09] = {OP_OR, SRC_REG, false, 0},
+    [0x20] = {OP_AND, SRC_REG, true, 0},
+    [0x21] = {OP_AND, SRC_REG, false, 0},
+    [0x30] = {OP_XOR, SRC_REG, true, 0},
+    [0x31] = {OP_XOR, SRC_REG, false, 0},
+    [0x80] = {OP_GROUP, SRC_IMM, true, GROUP_ALU},
+    [0x81] = {OP_GROUP, SRC_IMM, false, GROUP_ALU},
+    [0x83] = {OP_GROUP, SRC_IMM8, false, GROUP_ALU},
+    [0x86] = {OP_XCHG, SRC_REG, true, 0},
+    [0x87] = {OP_XCHG, SRC_REG, false, 0},
+    [0x88] = {OP_MOV, SRC_REG, true, 0},
+    [0x89] = {OP_MOV, SRC_REG, false, 0},
+    [0xc6] = {OP_GROUP, SRC_IMM, true, GROUP_MOV},
+    [0xc7] = {OP_GROUP, SRC_IMM, false, GROUP_MOV},
+    /* lock; es, cs, ss, ds (lock patched away for one cpu): nothing to us in 64-bit mode */
+    [0xf0] = {.op = OP_PREFIX},
+    [0x26] = {.op = OP_PREFIX},
+    [0x2e] = {.op = OP_PREFIX},
+    [0x36] = {.op = OP_PREFIX},
+    [0x3e] = {.op = OP_PREFIX},
+    [0x66] = {.op = OP_OPSIZE},
+    [0x40 ... 0x4f] = {.op = OP_REX},
 };
 static const struct form two_byte[256] = {
-    [0xab] = {OP_BTS, SRC_REG, false, NULL},    [0xb3] = {OP_BTR, SRC_REG, false, NULL},
-    [0xbb] = {OP_BTC, SRC_REG, false, NULL},    [0xba] = {0, SRC_IMM8, false, group_bit},
-    [0xb0] = {OP_CMPXCHG, SRC_REG, true, NULL}, [0xb1] = {OP_CMPXCHG, SRC_REG, false, NULL},
-    [0xc0] = {OP_XADD, SRC_REG, true, NULL},    [0xc1] = {OP_XADD, SRC_REG, false, NULL},
+    [0xab] = {OP_BTS, SRC_REG, false, 0},    [0xb3] = {OP_BTR, SRC_REG, false, 0},
+    [0xbb] = {OP_BTC, SRC_REG, false, 0},    [0xba] = {OP_GROUP, SRC_IMM8, false, GROUP_BIT},
+    [0xb0] = {OP_CMPXCHG, SRC_REG, true, 0}, [0xb1] = {OP_CMPXCHG, SRC_REG, false, 0},
+    [0xc0] = {OP_XADD, SRC_REG, true, 0},    [0xc1] = {OP_XADD, SRC_REG, false, 0},
 };
 
 /* A decoded instruction: mem[ea] = mem[ea] op src, size bytes. */
 struct insn {
-    const uint8_t *at, *end; /* bytes not decoded yet */
-    bool truncated;
+    const uint8_t *at; /* bytes not decoded yet */
     uint8_t rex;
     uint8_t op;
     unsigned int size;
@@ -83,17 +104,30 @@ struct insn {
     uint64_t ea, next_rip;
 };
 
-/* The next n bytes, sign-extended. */
-static uint64_t fetch(struct insn *in, unsigned int n) {
-    uint64_t value = 0;
+/*
+ * The next bytes, sign-extended. They come from a buffer with zeroes behind, longer than any
+ * instruction can be: whether the bytes were there is checked once at the end.
+ */
+static inline int8_t fetch8(struct insn *in) {
+    return (int8_t)*in->at++;
+}
+static inline int32_t fetch32(struct insn *in) {
+    int32_t value;
 
-    if ((size_t)(in->end - in->at) < n) {
-        in->truncated = true;
-        return 0;
-    }
-    memcpy(&value, in->at, n);
-    in->at += n;
-    return (uint64_t)((int64_t)(value << (64 - 8 * n)) >> (64 - 8 * n));
+    memcpy(&value, in->at, sizeof(value));
+    in->at += sizeof(value);
+    return value;
+}
+static inline uint64_t fetch_imm(struct insn *in, unsigned int size) {
+    int16_t value;
+
+    if (size == 1)
+        return (uint64_t)fetch8(in);
+    if (size != 2)
+        return (uint64_t)fetch32(in);
+    memcpy(&value, in->at, sizeof(value));
+    in->at += sizeof(value);
+    return (uint64_t)value;
 }
 
 static uint64_t *gpr(struct cpu_user_regs *regs, unsigned int n) {
@@ -136,24 +170,21 @@ static void write_reg(const struct insn *in, struct cpu_user_regs *regs, unsigne
     *reg = (*reg & ~mask) | value << shift;
 }
 
-/* The memory operand; false: a register operand. rip-relative: the end of the instruction is added
- * later. */
-static bool decode_ea(struct insn *in, struct cpu_user_regs *regs, uint8_t modrm,
-                      bool *rip_relative) {
+/* The address of the memory operand. rip-relative: the end of the instruction is added later. */
+static inline void decode_ea(struct insn *in, struct cpu_user_regs *regs, uint8_t modrm,
+                             bool *rip_relative) {
     unsigned int mod = modrm >> 6, base = modrm & 7;
     bool has_base = true;
 
-    if (mod == 3)
-        return false;
     in->ea = 0;
     if (base == 4) {
-        uint8_t sib = (uint8_t)fetch(in, 1);
+        uint8_t sib = (uint8_t)fetch8(in);
         unsigned int index = (sib >> 3 & 7) | (in->rex & 2) << 2;
 
         if (index != 4)
             in->ea = *gpr(regs, index) << (sib >> 6);
         base = sib & 7;
-        has_base = !(base == 5 && mod == 0);
+        has_base = base != 5 || mod != 0;
     } else if (base == 5 && mod == 0) {
         has_base = false;
         *rip_relative = true;
@@ -161,61 +192,55 @@ static bool decode_ea(struct insn *in, struct cpu_user_regs *regs, uint8_t modrm
     if (has_base)
         in->ea += *gpr(regs, base | (in->rex & 1) << 3);
     if (mod == 1)
-        in->ea += fetch(in, 1);
+        in->ea += (uint64_t)fetch8(in);
     else if (mod == 2 || !has_base)
-        in->ea += fetch(in, 4);
-    return true;
+        in->ea += (uint64_t)fetch32(in);
 }
 
 static bool op_is_bit(uint8_t op) {
     return op >= OP_BTS && op <= OP_BTC;
 }
 
-static bool decode(struct insn *in, struct cpu_user_regs *regs) {
-    const uint8_t *start = in->at;
+/* A bit number in a register reaches beyond the operand; the operation itself gets a mask. */
+static void decode_bit(struct insn *in) {
+    int64_t bit = (int64_t)(in->src << (64 - 8 * in->size)) >> (64 - 8 * in->size);
+
+    if (in->src_is_reg)
+        in->ea += (uint64_t)(bit >> (bit_highest(in->size) + 3)) * in->size;
+    in->src = BIT(in->src & (in->size * 8 - 1));
+}
+
+/* bytes: len of the instruction stream at rip, and zeroes. */
+static bool decode(struct insn *in, const uint8_t *bytes, size_t len, struct cpu_user_regs *regs) {
     bool opsize16 = false, rip_relative = false;
     const struct form *form;
-    uint8_t byte, modrm;
+    uint8_t modrm;
 
-    for (;; in->rex = 0) {
-        byte = (uint8_t)fetch(in, 1);
-        if ((byte & 0xf0) == 0x40) {
-            in->rex = byte; /* counts only right before the opcode */
-            byte = (uint8_t)fetch(in, 1);
-        }
-        if (byte == 0x66)
-            opsize16 = true;
-        /* lock; es, cs, ss, ds (lock patched away for one cpu): nothing to us in 64-bit mode */
-        else if (byte != 0xf0 && byte != 0x26 && byte != 0x2e && byte != 0x36 && byte != 0x3e)
-            break;
+    in->at = bytes;
+    in->rex = 0;
+    for (form = &one_byte[*in->at]; form->op >= OP_PREFIX; form = &one_byte[*++in->at]) {
+        in->rex = form->op == OP_REX ? *in->at : 0; /* counts only right before the opcode */
+        opsize16 |= form->op == OP_OPSIZE;
     }
-    form = &one_byte[byte];
-    if (byte == 0x0f)
-        form = &two_byte[(uint8_t)fetch(in, 1)];
-    modrm = (uint8_t)fetch(in, 1);
-    in->op = form->group ? form->group[modrm >> 3 & 7] : form->op;
+    if (*in->at++ == 0x0f)
+        form = &two_byte[*in->at++];
+    modrm = *in->at++;
+    in->op = form->op == OP_GROUP ? groups[form->group][modrm >> 3 & 7] : form->op;
+    if (in->op == OP_NONE || modrm >> 6 == 3)
+        return false;
     in->size = form->byte ? 1 : in->rex & 8 ? 8 : opsize16 ? 2 : 4;
     in->reg = (modrm >> 3 & 7) | (in->rex & 4) << 1;
     in->src_is_reg = form->src == SRC_REG;
-    if (in->op == OP_NONE || !decode_ea(in, regs, modrm, &rip_relative))
-        return false;
-
-    if (in->src_is_reg)
-        in->src = read_reg(in, regs, in->reg);
-    else
-        in->src = fetch(in, form->src == SRC_IMM8 ? 1 : MIN(in->size, 4)) & size_mask(in->size);
-    in->next_rip = regs->rip + (uint64_t)(in->at - start);
+    decode_ea(in, regs, modrm, &rip_relative);
+    in->src = in->src_is_reg
+                  ? read_reg(in, regs, in->reg)
+                  : fetch_imm(in, form->src == SRC_IMM8 ? 1 : in->size) & size_mask(in->size);
+    in->next_rip = regs->rip + (uint64_t)(in->at - bytes);
     if (rip_relative)
         in->ea += in->next_rip;
-    if (op_is_bit(in->op)) {
-        int64_t bit = (int64_t)(in->src << (64 - 8 * in->size)) >> (64 - 8 * in->size);
-
-        /* A bit number in a register reaches beyond the operand. */
-        if (in->src_is_reg)
-            in->ea += (uint64_t)(bit >> (bit_highest(in->size) + 3)) * in->size;
-        in->src = BIT(in->src & (in->size * 8 - 1));
-    }
-    return !in->truncated;
+    if (op_is_bit(in->op))
+        decode_bit(in);
+    return in->at <= bytes + len;
 }
 
 static uint64_t result_flags(uint64_t r, unsigned int size) {
@@ -303,8 +328,8 @@ static int apply(struct vcpu *v, const struct insn *in, uint64_t *slot) {
         uint64_t entry = READ_ONCE(*slot);
 
         fx = execute(in, regs, (entry & mask) >> shift);
-        rc = fx.stores ? mmu_exchange_l1e(v->domain, v->domain, slot, entry,
-                                          (entry & ~mask) | fx.store << shift)
+        rc = fx.stores ? l1e_exchange(v->domain, v->domain, slot, entry,
+                                      (entry & ~mask) | fx.store << shift)
                        : 0;
     } while (rc == -EAGAIN);
     if (rc)
@@ -316,19 +341,22 @@ static int apply(struct vcpu *v, const struct insn *in, uint64_t *slot) {
     return 0;
 }
 
-/* The bytes at rip, as many as are there up to the longest instruction. */
-static size_t fetch_bytes(uint64_t rip, uint8_t bytes[INSN_MAX]) {
+/* The bytes at rip, as many as are there up to the longest instruction; how many. */
+static size_t fetch_bytes(uint64_t rip, uint8_t *bytes) {
     size_t in_page = PAGE_SIZE - rip % PAGE_SIZE;
 
-    if (!copy_from_guest(bytes, (guest_va_t){rip}, INSN_MAX))
+    if (likely(!copy_from_guest(bytes, (guest_va_t){rip}, INSN_MAX)))
         return INSN_MAX;
-    return in_page < INSN_MAX && !copy_from_guest(bytes, (guest_va_t){rip}, in_page) ? in_page : 0;
+    if (in_page >= INSN_MAX || copy_from_guest(bytes, (guest_va_t){rip}, in_page))
+        return 0;
+    memset(bytes + in_page, 0, INSN_MAX - in_page);
+    return in_page;
 }
 
 bool ptwr_fault(struct vcpu *v, uint64_t va, uint32_t error_code) {
     struct cpu_user_regs *regs = &v->arch.regs;
-    uint8_t bytes[INSN_MAX];
-    struct insn in = {.at = bytes};
+    uint8_t bytes[INSN_MAX + 17] = {0}; /* prefixes alone can fill INSN_MAX */
+    struct insn in;
     struct page *pg;
     uint64_t e;
     int rc;
@@ -340,8 +368,7 @@ bool ptwr_fault(struct vcpu *v, uint64_t va, uint32_t error_code) {
     pg = mfn_lookup(pte_mfn(e));
     if (!e || e & PTE_RW || !pg || !page_type_is(pg, PAGE_L1))
         return false;
-    in.end = bytes + fetch_bytes(regs->rip, bytes);
-    if (!decode(&in, regs) || in.ea != va || va % in.size)
+    if (!decode(&in, bytes, fetch_bytes(regs->rip, bytes), regs) || in.ea != va || va % in.size)
         return false;
     rc = page_get_and_type(pg, v->domain, PAGE_L1);
     if (!rc) {
@@ -350,7 +377,7 @@ bool ptwr_fault(struct vcpu *v, uint64_t va, uint32_t error_code) {
     }
     if (rc)
         return rc == -ERESTART; /* the guest executes it again, and faults again */
-    if (regs->rflags & FLAG_TF) {
+    if (unlikely(regs->rflags & FLAG_TF)) {
         v->arch.debugreg[6] |= DR6_BS;
         pv_inject(v, VECTOR_DB, 0);
     }

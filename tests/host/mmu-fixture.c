@@ -193,6 +193,7 @@ void fx_reset(void) {
     fx_d->vm_assist = BIT(VMASST_TYPE_writable_pagetables);
     for (unsigned int i = 0; i < FX_CPUS; i++) {
         all_cpus[i].id = i;
+        all_cpus[i].holds_guest = true;
         cpus[i] = &all_cpus[i];
         cpumask_set(&cpus_online, i);
         cpumask_set(&fx_d->dirty_cpus, i);
