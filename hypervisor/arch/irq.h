@@ -14,13 +14,16 @@ extern unsigned int nr_gsis;
 struct msi_where {
     uint16_t seg;
     uint8_t bus, devfn;
-    uint16_t entry_nr;      /* MSI-X table index; 0 for MSI */
-    uint64_t table_base;    /* physical address of the MSI-X table, 0 for MSI */
-    unsigned int count;     /* vectors wanted; > 1 only for multi-MSI */
+    uint16_t entry_nr;   /* MSI-X table index; 0 for MSI */
+    uint64_t table_base; /* physical address of the MSI-X table, 0 for MSI */
+    unsigned int count;  /* vectors wanted; > 1 only for multi-MSI */
     bool msix;
 };
 
-/* Set trigger and polarity of a GSI before first use. Errors: -EINVAL no such pin; -EEXIST set differently and in use. */
+/*
+ * Set trigger and polarity of a GSI before first use.
+ * Errors: -EINVAL no such pin; -EEXIST set differently and in use.
+ */
 MUST_CHECK int arch_gsi_setup(unsigned int gsi, bool level, bool active_low);
 /*
  * Let it fire on that cpu / mask it.
@@ -37,8 +40,8 @@ bool arch_irq_needs_eoi(unsigned int irq);
 /* Move delivery to a cpu (evtchn bind_vcpu follows the vcpu). */
 void arch_irq_set_cpu(unsigned int irq, unsigned int cpu);
 /*
- * Program MSI or an MSI-X entry of a device, masked, and return the first of w->count irqs (>= nr_gsis).
- * free: one of them; the device must not send it any more.
+ * Program MSI or an MSI-X entry of a device, masked; returns the first of w->count irqs, all from
+ * nr_gsis on. free: one of them; the device must not send it any more.
  * Trust:  w is what dom0 says of its own device; nothing but that device is written to.
  * Locks:  takes RANK_MSI (it may allocate memory).
  * Errors: -ENODEV no such device or capability, -ENOSPC no vector, -EINVAL count, entry or table,
@@ -46,7 +49,7 @@ void arch_irq_set_cpu(unsigned int irq, unsigned int cpu);
  */
 MUST_CHECK int arch_msi_alloc(const struct msi_where *w);
 void arch_msi_free(unsigned int irq);
-/* Write a device's messages again (dom0 resumed or reset it). Errors: -ENODEV none is programmed. */
+/* Write a device's messages again, after dom0 has reset it. Errors: -ENODEV it has none. */
 MUST_CHECK int arch_msi_restore(uint16_t seg, uint8_t bus, uint8_t devfn);
 /*
  * dom0 writes to configuration space: may it? *value is changed so that mask bits that are ours
@@ -60,6 +63,7 @@ MUST_CHECK int arch_ioapic_read(uint64_t apic_physbase, uint32_t reg, uint32_t *
 
 /* PCI configuration space by mechanism 1; size 1, 2 or 4, aligned by the caller. */
 uint32_t arch_pci_read(uint8_t bus, uint8_t devfn, unsigned int reg, unsigned int size);
-void arch_pci_write(uint8_t bus, uint8_t devfn, unsigned int reg, unsigned int size, uint32_t value);
+void arch_pci_write(uint8_t bus, uint8_t devfn, unsigned int reg, unsigned int size,
+                    uint32_t value);
 
 #endif

@@ -1,11 +1,11 @@
 /*
  * The FIFO ABI: one word per event in pages of the guest, linked into a queue for each priority of
- * each vcpu. The guest consumes from the head in its control block, we append at the tail. Every word
- * is guest memory: a hostile guest can break its own queues, so nothing here trusts a link, and each
- * loop is bounded.
+ * each vcpu. The guest consumes from the head in its control block, we append at the tail. Every
+ * word is guest memory: a hostile guest can break its own queues, so nothing here trusts a link,
+ * and each loop is bounded.
  */
-#include "core/evtchn-internal.h"
 #include "core/console.h"
+#include "core/evtchn-internal.h"
 #include "core/heap.h"
 #include "lib/bits.h"
 
@@ -18,20 +18,20 @@
 #define WORD_BUSY    (1u << EVTCHN_FIFO_BUSY)
 
 struct fifo_queue {
-    struct lock lock;                /* RANK_EVTCHN_QUEUE, _irq */
-    evtchn_port_t tail;              /* last one linked, 0: none yet */
+    struct lock lock;   /* RANK_EVTCHN_QUEUE, _irq */
+    evtchn_port_t tail; /* last one linked, 0: none yet */
 };
 
 struct evtchn_fifo_vcpu {
     struct evtchn_fifo_control_block *control; /* guest memory */
-    struct page *page;               /* its page; reference and writable type held */
-    struct evtchn_fifo_vcpu *next;   /* while being destroyed */
+    struct page *page;                         /* its page; reference and writable type held */
+    struct evtchn_fifo_vcpu *next;             /* while being destroyed */
     struct fifo_queue queue[EVTCHN_FIFO_MAX_QUEUES];
 };
 
 struct evtchn_fifo_domain {
     event_word_t *array[ARRAY_PAGES]; /* guest memory; each page referenced and writable-typed */
-    uint32_t nr_words;               /* backed; published after the page pointer */
+    uint32_t nr_words;                /* backed; published after the page pointer */
 };
 
 static event_word_t *word_of(const struct domain *d, evtchn_port_t port) {
@@ -44,7 +44,7 @@ static event_word_t *word_of(const struct domain *d, evtchn_port_t port) {
     return &f->array[port / WORDS_PER_PAGE][port % WORDS_PER_PAGE];
 }
 
-/* One attempt: 1 linked, 0 the tail is on no queue any more, -EAGAIN it changed (*w is its new value). */
+/* One attempt: 1 linked; 0 the tail is on no queue any more; -EAGAIN it changed, to *w. */
 static int try_link(event_word_t *tail, event_word_t *w, evtchn_port_t port) {
     if (!(*w & WORD_LINKED))
         return 0;
@@ -104,7 +104,7 @@ static struct fifo_queue *lock_old_queue(const struct domain *d, const struct ev
     return NULL;
 }
 
-/* Append to the tail of q, whose lock is held; true if the queue was empty: the guest must be told. */
+/* Append to q, whose lock is held; true if it was empty, so that the guest must be told. */
 static bool append(struct domain *d, struct evtchn_fifo_vcpu *f, struct fifo_queue *q,
                    unsigned int priority, evtchn_port_t port) {
     event_word_t *tail = q->tail && q->tail != port ? word_of(d, q->tail) : NULL;
@@ -114,7 +114,8 @@ static bool append(struct domain *d, struct evtchn_fifo_vcpu *f, struct fifo_que
         WRITE_ONCE(f->control->head[priority], port);
     q->tail = port;
     return !linked &&
-           !(__atomic_fetch_or(&f->control->ready, 1u << priority, __ATOMIC_SEQ_CST) >> priority & 1);
+           !(__atomic_fetch_or(&f->control->ready, 1u << priority, __ATOMIC_SEQ_CST) >> priority &
+             1);
 }
 
 /* Put a pending, unmasked event on its queue unless it is on one. */
@@ -212,9 +213,9 @@ static void put_guest_page(struct page *pg) {
 }
 
 /*
- * The first control block, v's, switches the domain over: what was pending by the old ABI is remembered
- * in each port until its event word comes. Each port starts on a queue that exists, v's.
- * Locks: the domain's; senders do not take it, so they look at d->evtchn.fifo again, too (set_pending).
+ * The first control block, v's, switches the domain over: what was pending by the old ABI is
+ * remembered in each port until its event word comes. Each port starts on v's queue: it exists.
+ * Locks:  the domain's; senders do not take it, so they look at d->evtchn.fifo again.
  */
 static void switch_to_fifo(struct domain *d, const struct vcpu *v, struct evtchn_fifo_domain *f) {
     evtchn_port_t end = MIN(d->evtchn.nr_ports, (uint32_t)EVTCHN_2L_NR_CHANNELS);
@@ -227,7 +228,8 @@ static void switch_to_fifo(struct domain *d, const struct vcpu *v, struct evtchn
             __atomic_store_n(&evtchn_of(d, port)->saved_pending, true, __ATOMIC_SEQ_CST);
 }
 
-static struct evtchn_fifo_vcpu *make_control(struct domain *d, const struct evtchn_init_control *ic) {
+static struct evtchn_fifo_vcpu *make_control(struct domain *d,
+                                             const struct evtchn_init_control *ic) {
     struct evtchn_fifo_vcpu *f = mem_alloc_struct(struct evtchn_fifo_vcpu);
     struct page *pg = f ? get_guest_page(d, ic->control_gfn) : NULL;
 
@@ -307,8 +309,9 @@ int evtchn_fifo_expand_array(struct domain *d, const struct evtchn_expand_array 
     f = d->evtchn.fifo;
     if (!f)
         rc = -EOPNOTSUPP;
-    else if (f->nr_words >= ROUND_UP(MIN(d->evtchn.max_port + UINT64_C(1),
-                                         (uint64_t)EVTCHN_FIFO_NR_CHANNELS), WORDS_PER_PAGE))
+    else if (f->nr_words >=
+             ROUND_UP(MIN(d->evtchn.max_port + UINT64_C(1), (uint64_t)EVTCHN_FIFO_NR_CHANNELS),
+                      WORDS_PER_PAGE))
         rc = -ENOSPC;
     if (!rc) {
         uint32_t first = f->nr_words;

@@ -7,7 +7,7 @@
 
 enum port_state {
     PORT_FREE,
-    PORT_RESERVED,    /* being bound or closed with the lock dropped: nobody else may touch it */
+    PORT_RESERVED, /* being bound or closed with the lock dropped: nobody else may touch it */
     PORT_UNBOUND,
     PORT_INTERDOMAIN,
     PORT_PIRQ,
@@ -16,25 +16,25 @@ enum port_state {
 };
 
 /*
- * One port. A binding changes under the domain's evtchn lock and the port's own; a sender holds only
- * the port's, so senders on different ports never meet.
+ * One port. A binding changes under the domain's evtchn lock and the port's own; a sender holds
+ * only the port's, so senders on different ports never meet.
  */
 struct evtchn {
-    struct lock lock;                /* RANK_EVTCHN_PORT, _irq */
-    uint8_t state;                   /* enum port_state */
-    uint8_t priority;                /* FIFO: queue it goes to when next linked */
+    struct lock lock; /* RANK_EVTCHN_PORT, _irq */
+    uint8_t state;    /* enum port_state */
+    uint8_t priority; /* FIFO: queue it goes to when next linked */
     union {
-        domid_t unbound_for;         /* who may bind */
+        domid_t unbound_for; /* who may bind */
         struct {
             struct domain *domain;
             evtchn_port_t port;
         } remote;
         uint32_t virq, pirq;
     };
-    uint16_t vcpu;                   /* who is notified */
-    uint16_t last_vcpu;              /* FIFO: the queue it was linked on last */
+    uint16_t vcpu;      /* who is notified */
+    uint16_t last_vcpu; /* FIFO: the queue it was linked on last */
     uint8_t last_priority;
-    bool saved_pending;              /* FIFO: raised before its event word existed */
+    bool saved_pending; /* FIFO: raised before its event word existed */
 };
 
 #define PORTS_PER_BUCKET (PAGE_SIZE / 32)

@@ -17,8 +17,8 @@ void evtchn_raise_upcall(struct vcpu *v) {
 }
 
 /*
- * Wake vcpus that poll for this port. The pending bit was set by a locked operation before, and a poller
- * counts itself before it looks at the bit: one of the two sees the other.
+ * Wake vcpus that poll for this port. The pending bit was set by a locked operation before, and a
+ * poller counts itself before it looks at the bit: one of the two sees the other.
  */
 static void wake_pollers(struct domain *d, evtchn_port_t port) {
     if (likely(!READ_ONCE(d->evtchn.nr_polling)))
@@ -36,8 +36,8 @@ static void wake_pollers(struct domain *d, evtchn_port_t port) {
 }
 
 /*
- * If the domain changes to the FIFO ABI in this moment, the change may have looked at the bit too early:
- * the test after it has been set makes sure that one of the two sees it.
+ * If the domain changes to the FIFO ABI in this moment, the change may have looked at the bit too
+ * early: the test after it has been set makes sure that one of the two sees it.
  */
 static void set_pending(struct domain *d, struct evtchn *c, evtchn_port_t port) {
     if (!READ_ONCE(d->evtchn.fifo))
@@ -52,7 +52,7 @@ static bool is_open(const struct evtchn *c) {
     return c->state != PORT_FREE && c->state != PORT_RESERVED;
 }
 
-/* --- the table of ports ------------------------------------------------------------------ */
+/* --- the table of ports ---------------------------------------------------------------------- */
 
 static uint32_t port_limit(const struct domain *d) {
     uint32_t abi = d->evtchn.fifo ? EVTCHN_FIFO_NR_CHANNELS : EVTCHN_2L_NR_CHANNELS;
@@ -99,8 +99,8 @@ static evtchn_port_t find_free(struct domain *d) {
 }
 
 /*
- * Take the lowest free port out of circulation; nobody else binds or closes it until it is opened or
- * freed. It may be raised already: whatever raises it is bound first. notify: NULL: vcpu 0.
+ * Take the lowest free port out of circulation; nobody else binds or closes it until it is opened
+ * or freed. It may be raised already: whatever raises it is bound first. notify: NULL: vcpu 0.
  * Errors: -ENOSPC, -ENOMEM.
  */
 static int reserve_port(struct domain *d, const struct vcpu *notify, evtchn_port_t *port) {
@@ -150,7 +150,8 @@ static void release_port(struct domain *d, evtchn_port_t port) {
 }
 
 /* What the guest sees of a reserved port from now on. source: the VIRQ or pirq. */
-static void open_port(struct domain *d, evtchn_port_t port, enum port_state state, uint32_t source) {
+static void open_port(struct domain *d, evtchn_port_t port, enum port_state state,
+                      uint32_t source) {
     struct evtchn *c = evtchn_of(d, port);
     uint64_t flags = lock_acquire_irq(&c->lock);
 
@@ -168,7 +169,7 @@ static int target_domain(struct domain *curr, domid_t id, struct domain **out) {
     return domain_lookup_controlled(id, out);
 }
 
-/* --- binding ------------------------------------------------------------------------------ */
+/* --- binding --------------------------------------------------------------------------------- */
 
 union evtchn_arg {
     struct evtchn_alloc_unbound alloc_unbound;
@@ -240,7 +241,8 @@ static int join(struct domain *ld, evtchn_port_t lport, struct domain *rd, evtch
 
 static int do_bind_interdomain(struct domain *curr, union evtchn_arg *arg) {
     struct evtchn_bind_interdomain *b = &arg->bind_interdomain;
-    struct domain *rd = b->remote_dom == DOMID_SELF ? domain_get(curr) : domain_lookup(b->remote_dom);
+    struct domain *rd =
+        b->remote_dom == DOMID_SELF ? domain_get(curr) : domain_lookup(b->remote_dom);
     int rc;
 
     if (!rd)
@@ -325,7 +327,7 @@ static int do_bind_pirq(struct domain *curr, union evtchn_arg *arg) {
     return rc;
 }
 
-/* --- closing ------------------------------------------------------------------------------ */
+/* --- closing --------------------------------------------------------------------------------- */
 
 /* The peer of an interdomain port goes back to unbound, open for us only. Locks: both domains'. */
 static void unjoin(struct domain *d, evtchn_port_t port) {
@@ -358,8 +360,8 @@ static void unbind_virq(struct domain *d, const struct evtchn *c, evtchn_port_t 
 }
 
 /*
- * Close a port in whatever state it is. The lock of a peer's domain may rank before ours by address, so
- * the peer is named under our lock alone, and looked at again under both.
+ * Close a port in whatever state it is. The lock of a peer's domain may rank before ours by
+ * address, so the peer is named under our lock alone, and looked at again under both.
  * Errors: -EINVAL: not open.
  */
 static int close_port(struct domain *d, evtchn_port_t port) {
@@ -440,7 +442,7 @@ static int do_reset(struct domain *curr, union evtchn_arg *arg) {
     return rc;
 }
 
-/* --- using -------------------------------------------------------------------------------- */
+/* --- using ----------------------------------------------------------------------------------- */
 
 static int do_send(struct domain *curr, union evtchn_arg *arg) {
     struct evtchn *c = evtchn_of(curr, arg->send.port);
@@ -603,7 +605,8 @@ static const struct evtchn_cmd {
     uint8_t size; /* bytes in, and back out if .out */
     bool out;
 } evtchn_cmds[] = {
-    [EVTCHNOP_bind_interdomain] = {do_bind_interdomain, sizeof(struct evtchn_bind_interdomain), true},
+    [EVTCHNOP_bind_interdomain] = {do_bind_interdomain, sizeof(struct evtchn_bind_interdomain),
+                                   true},
     [EVTCHNOP_bind_virq] = {do_bind_virq, sizeof(struct evtchn_bind_virq), true},
     [EVTCHNOP_bind_pirq] = {do_bind_pirq, sizeof(struct evtchn_bind_pirq), true},
     [EVTCHNOP_close] = {do_close, sizeof(struct evtchn_close), false},
@@ -637,7 +640,7 @@ long hypercall_event_channel_op(struct vcpu *curr, uint64_t arg[6]) {
     return rc;
 }
 
-/* --- from the hypervisor -------------------------------------------------------------------- */
+/* --- from the hypervisor --------------------------------------------------------------------- */
 
 void evtchn_send_virq(struct vcpu *v, unsigned int virq) {
     uint64_t flags = lock_acquire_irq(&v->evtchn.virq_lock);
@@ -674,7 +677,7 @@ int evtchn_port_pending(struct domain *d, evtchn_port_t port) {
     return rc;
 }
 
-/* Every selector bit and the upcall on: the guest looks at all words once, and finds what there is. */
+/* Selector and upcall all on: the guest looks at every word once, and finds what there is. */
 void evtchn_vcpu_info_moved(struct vcpu *v) {
     v->info->evtchn_pending_sel = ~UINT64_C(0);
     evtchn_raise_upcall(v);
@@ -686,7 +689,8 @@ int evtchn_domain_init(struct domain *d, uint32_t max_port) {
     lock_init(&e->lock, RANK_EVTCHN);
     e->max_port = MIN(max_port, (uint32_t)EVTCHN_FIFO_NR_CHANNELS - 1);
     e->first_free = 1; /* port 0 is nobody's */
-    e->bucket = mem_alloc_array(DIV_ROUND_UP(e->max_port + 1, PORTS_PER_BUCKET), sizeof(*e->bucket));
+    e->bucket =
+        mem_alloc_array(DIV_ROUND_UP(e->max_port + 1, PORTS_PER_BUCKET), sizeof(*e->bucket));
     return e->bucket ? add_bucket(d) : -ENOMEM;
 }
 

@@ -10,26 +10,26 @@
 
 struct domain;
 struct vcpu;
-struct evtchn;                       /* one port: evtchn-internal.h */
-struct evtchn_fifo_domain;           /* evtchn-fifo.c */
+struct evtchn;             /* one port: evtchn-internal.h */
+struct evtchn_fifo_domain; /* evtchn-fifo.c */
 struct evtchn_fifo_vcpu;
 
 struct evtchn_domain {
-    struct lock lock;                /* RANK_EVTCHN, _irq; guards bindings (not the pending bits) */
-    struct evtchn **bucket;          /* pages of ports, grown on demand, kept till the domain ends */
-    uint32_t nr_ports;               /* ports backed by buckets now; grows only */
-    uint32_t max_port;               /* highest port allowed */
-    uint32_t first_free;             /* no port below it is free */
-    uint32_t nr_open;                /* ports that are not free */
+    struct lock lock;       /* RANK_EVTCHN, _irq; guards bindings (not the pending bits) */
+    struct evtchn **bucket; /* pages of ports, grown on demand, kept till the domain ends */
+    uint32_t nr_ports;      /* ports backed by buckets now; grows only */
+    uint32_t max_port;      /* highest port allowed */
+    uint32_t first_free;    /* no port below it is free */
+    uint32_t nr_open;       /* ports that are not free */
     struct evtchn_fifo_domain *fifo; /* NULL: 2-level */
     uint32_t nr_polling;             /* vcpus in STOP_POLL, atomic (core/sched.c) */
 };
 
 struct evtchn_vcpu {
-    struct lock virq_lock;           /* RANK_EVTCHN_PORT, _irq; guards virq_port */
+    struct lock virq_lock;             /* RANK_EVTCHN_PORT, _irq; guards virq_port */
     evtchn_port_t virq_port[NR_VIRQS]; /* 0: not bound; global VIRQs: on vcpu 0 */
-    int32_t poll_port;               /* SCHEDOP_poll: 0 none, -1 several, else the one */
-    struct evtchn_fifo_vcpu *fifo;   /* NULL: no control block */
+    int32_t poll_port;                 /* SCHEDOP_poll: 0 none, -1 several, else the one */
+    struct evtchn_fifo_vcpu *fifo;     /* NULL: no control block */
 };
 
 MUST_CHECK int evtchn_domain_init(struct domain *d, uint32_t max_port);

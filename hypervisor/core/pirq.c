@@ -9,7 +9,7 @@
 #include "core/page.h"
 #include "lib/bits.h"
 
-#define NO_PIRQ UINT16_MAX
+#define NO_PIRQ        UINT16_MAX
 #define FIRST_FREE_GSI 16 /* the numbers below are ISA's, and asked for by number */
 
 _Static_assert(NR_PIRQS <= PAGE_SIZE * 8, "one page of EOI bits");
@@ -39,7 +39,7 @@ static struct pirq *mapped(struct domain *d, unsigned int pirq) {
     return p->irq == PIRQ_UNMAPPED ? NULL : p;
 }
 
-/* --- numbers ------------------------------------------------------------------------------ */
+/* --- numbers --------------------------------------------------------------------------------- */
 
 static bool all_free(const struct domain *d, unsigned int first, unsigned int count) {
     for (unsigned int i = 0; i < count; i++)
@@ -136,7 +136,7 @@ void pirq_domain_destroy(struct domain *d) {
     d->pirq = (struct pirq_domain){.lock = LOCK_INIT(RANK_PIRQ)};
 }
 
-/* --- firing and its end --------------------------------------------------------------------- */
+/* --- firing and its end ---------------------------------------------------------------------- */
 
 /*
  * A level interrupt stays masked in the machine until the guest's EOI. One that nobody has bound
@@ -215,7 +215,7 @@ int pirq_set_eoi_page(struct domain *d, mfn_t mfn, bool eoi_unmasks) {
     return rc;
 }
 
-/* --- binding, from evtchn ------------------------------------------------------------------- */
+/* --- binding, from evtchn -------------------------------------------------------------------- */
 
 int pirq_bind(struct domain *d, unsigned int pirq, bool share, evtchn_port_t port, struct vcpu *v) {
     uint64_t flags = lock_acquire_irq(&d->pirq.lock);
@@ -223,7 +223,7 @@ int pirq_bind(struct domain *d, unsigned int pirq, bool share, evtchn_port_t por
     int rc = !p ? -EINVAL : p->port ? -EEXIST : 0;
 
     if (!rc) {
-        p->port = port;              /* before it can fire */
+        p->port = port; /* before it can fire */
         p->shared = share;
         rc = arch_irq_enable(p->irq, READ_ONCE(v->sched.cpu));
         if (rc)

@@ -53,6 +53,7 @@ void pv_pci_cf8_write(struct vcpu *v, uint16_t port, unsigned int size, uint32_t
         WRITE_ONCE(latch, value);
     else if (port < CONFIG_DATA)
         arch_port_out(port, size, value);
-    else if (find_target(port, size, &t) && arch_msi_allow_write(t.bus, t.devfn, t.reg, size, &value))
+    else if (find_target(port, size, &t) &&
+             arch_msi_allow_write(t.bus, t.devfn, t.reg, size, &value))
         arch_pci_write(t.bus, t.devfn, t.reg, size, value);
 }

@@ -28,7 +28,7 @@ union physdev_arg {
     struct physdev_pirq_eoi_gmfn eoi_gmfn;
 };
 
-/* --- of the calling vcpu -------------------------------------------------------------------- */
+/* --- of the calling vcpu --------------------------------------------------------------------- */
 
 static int do_set_iopl(struct vcpu *curr, union physdev_arg *arg) {
     if (arg->set_iopl.iopl > 3)
@@ -196,7 +196,7 @@ static int do_get_free_pirq(struct vcpu *curr, union physdev_arg *arg) {
     return 0;
 }
 
-/* --- PCI devices: we keep no list of them, dom0 drives them all ------------------------------- */
+/* --- PCI devices: we keep no list of them, dom0 drives them all ------------------------------ */
 
 static int do_nothing(struct vcpu *curr, union physdev_arg *arg) {
     (void)curr, (void)arg;
@@ -223,8 +223,8 @@ static const struct physdev_cmd {
     uint8_t size;
     uint8_t flags;
 } physdev_cmds[] = {
-    [PHYSDEVOP_irq_status_query] = {do_irq_status_query,
-                                    sizeof(struct physdev_irq_status_query), OUT},
+    [PHYSDEVOP_irq_status_query] = {do_irq_status_query, sizeof(struct physdev_irq_status_query),
+                                    OUT},
     [PHYSDEVOP_set_iopl] = {do_set_iopl, sizeof(struct physdev_set_iopl), ANYONE},
     [PHYSDEVOP_set_iobitmap] = {do_set_iobitmap, sizeof(struct physdev_set_iobitmap), ANYONE},
     [PHYSDEVOP_apic_read] = {do_apic_read, sizeof(struct physdev_apic), OUT},

@@ -8,7 +8,7 @@
 #include "lib/string.h"
 #include "pv/hypercall.h"
 
-/* --- clock -------------------------------------------------------------------------------- */
+/* --- clock ----------------------------------------------------------------------------------- */
 
 static int do_settime32(struct xen_platform_op *op) {
     const struct xenpf_settime32 *s = &op->u.settime32;
@@ -26,7 +26,7 @@ static int do_settime64(struct xen_platform_op *op) {
     return 0;
 }
 
-/* --- firmware and power ------------------------------------------------------------------- */
+/* --- firmware and power ---------------------------------------------------------------------- */
 
 /*
  * What only the BIOS could have told in real mode (disks, monitor), where we have never been, is
@@ -60,7 +60,7 @@ static int do_enter_acpi_sleep(struct xen_platform_op *op) {
     return arch_acpi_sleep(s->sleep_state, s->val_a, s->val_b);
 }
 
-/* --- processors ----------------------------------------------------------------------------- */
+/* --- processors ------------------------------------------------------------------------------ */
 
 static bool is_present(uint32_t id) {
     return id < NR_CPUS && cpus[index_nospec(id, NR_CPUS)];
@@ -142,8 +142,9 @@ static const struct platform_cmd {
 };
 
 /*
- * ABI: platform.h, platform_op(op). Sub-ops not in the table are -ENOSYS, which Linux takes in silence:
- * power management data (set_processor_pminfo), memory types, microcode, hot-plug.
+ * ABI:    platform.h, platform_op(op).
+ * Note:   sub-ops not in the table are -ENOSYS, which Linux takes in silence: power management
+ *         data (set_processor_pminfo), memory types, microcode, hot-plug.
  */
 long hypercall_platform_op(struct vcpu *curr, uint64_t arg[6]) {
     guest_va_t at = {arg[0]};

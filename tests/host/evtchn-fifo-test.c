@@ -1,5 +1,8 @@
 /* links: core/evtchn.c core/evtchn-2l.c core/evtchn-fifo.c core/pirq.c core/page.c core/tlb.c lib/lock.c arch/fake/fake.c arch/fake/guest.c arch/fake/stubs.c tests/host/evtchn-fixture.c */
-/* The FIFO ABI: the queues an honest guest sees, and a hostile guest that writes what it likes into them. */
+/*
+ * The FIFO ABI: the queues an honest guest sees, and a hostile guest that writes what it likes
+ * into them.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,7 +90,7 @@ static evtchn_port_t take(unsigned int vcpu, unsigned int priority) {
     return port;
 }
 
-/* --- setting up ------------------------------------------------------------------------------------ */
+/* --- setting up ------------------------------------------------------------------------------ */
 
 TEST(init_control_errors) {
     ev_reset();
@@ -197,7 +200,7 @@ TEST(reset_gives_the_pages_back_and_the_old_abi_works_again) {
     add_array();
 }
 
-/* --- an honest guest --------------------------------------------------------------------------------- */
+/* --- an honest guest ------------------------------------------------------------------------- */
 
 TEST(events_come_in_the_order_they_were_sent_with_one_upcall) {
     start(1);
@@ -272,7 +275,8 @@ TEST(an_event_moves_to_a_new_priority_when_it_is_linked_next) {
     EXPECT_EQ(take(0, 7), 1);
     EXPECT_EQ(ev_send(0, 1), 0);
     EXPECT_EQ(take(0, 0), 1);
-    EXPECT_EQ(ev_send(0, 2), 0); /* the old queue had 1 as its tail: it must not be linked behind it */
+    EXPECT_EQ(ev_send(0, 2),
+              0); /* the old queue had 1 as its tail: it must not be linked behind it */
     EXPECT_EQ(words[1], 0);
     EXPECT_EQ(take(0, 7), 2);
 }
@@ -340,7 +344,7 @@ TEST(set_priority_of_a_closed_port_is_einval) {
     EXPECT_EQ(set_priority(1, UINT32_MAX), -EINVAL);
 }
 
-/* --- a hostile guest ------------------------------------------------------------------------------------ */
+/* --- a hostile guest ------------------------------------------------------------------------- */
 
 TEST(a_link_to_anywhere_is_never_followed) {
     start(1);

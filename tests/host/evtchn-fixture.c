@@ -13,7 +13,7 @@ unsigned int ev_kicks[EV_DOMAINS][EV_VCPUS];
 static uint8_t guest[256];
 static unsigned int next_frame;
 
-/* --- what evtchn and pirq call ---------------------------------------------------------------- */
+/* --- what evtchn and pirq call --------------------------------------------------------------- */
 
 void *mem_alloc(size_t bytes) {
     return calloc(1, bytes);
@@ -30,7 +30,8 @@ int page_validate(struct page *pg, enum page_type type, unsigned int *progress) 
     (void)pg, (void)type, (void)progress;
     return -EINVAL;
 }
-int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress, bool preemptible) {
+int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress,
+                    bool preemptible) {
     (void)pg, (void)type, (void)progress, (void)preemptible;
     abort();
 }
@@ -74,7 +75,7 @@ void printk_guest(const struct domain *d, enum log_level level, const char *fmt,
     (void)d, (void)level, (void)fmt;
 }
 
-/* --- domains ----------------------------------------------------------------------------------- */
+/* --- domains --------------------------------------------------------------------------------- */
 
 static void *take_frame(struct domain *owner) {
     mfn_t mfn = mfn_of(next_frame++);
@@ -154,10 +155,10 @@ unsigned int ev_refs(unsigned int dom) {
     return ev_d[dom]->refs - 1;
 }
 
-/* --- a guest ----------------------------------------------------------------------------------- */
+/* --- a guest --------------------------------------------------------------------------------- */
 
-long ev_hypercall(long (*fn)(struct vcpu *curr, uint64_t arg[6]), unsigned int dom, unsigned int cmd,
-                  void *arg, size_t size) {
+long ev_hypercall(long (*fn)(struct vcpu *curr, uint64_t arg[6]), unsigned int dom,
+                  unsigned int cmd, void *arg, size_t size) {
     uint64_t args[6] = {cmd, (uintptr_t)guest};
     long rc;
 

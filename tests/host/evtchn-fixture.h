@@ -22,11 +22,13 @@ extern unsigned int ev_kicks[EV_DOMAINS][EV_VCPUS];
 
 void ev_reset(void);
 
-/* A hypercall of vcpu 0 of that domain, as a guest issues it: a copy of *arg goes in, and comes back. */
-long ev_hypercall(long (*fn)(struct vcpu *curr, uint64_t arg[6]), unsigned int dom, unsigned int cmd,
-                  void *arg, size_t size);
-#define ev_op(dom, cmd, arg) \
-    ev_hypercall(hypercall_event_channel_op, dom, cmd, arg, sizeof(*(arg)))
+/*
+ * A hypercall of vcpu 0 of that domain, as a guest issues it: a copy of *arg goes in, and comes
+ * back.
+ */
+long ev_hypercall(long (*fn)(struct vcpu *curr, uint64_t arg[6]), unsigned int dom,
+                  unsigned int cmd, void *arg, size_t size);
+#define ev_op(dom, cmd, arg) ev_hypercall(hypercall_event_channel_op, dom, cmd, arg, sizeof(*(arg)))
 /* The same with an argument that cannot be read. */
 long ev_hypercall_bad(long (*fn)(struct vcpu *curr, uint64_t arg[6]), unsigned int dom,
                       unsigned int cmd);

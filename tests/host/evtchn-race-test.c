@@ -1,8 +1,9 @@
 /* links: core/evtchn.c core/evtchn-2l.c core/evtchn-fifo.c core/pirq.c core/page.c core/tlb.c lib/lock.c arch/fake/fake.c arch/fake/stubs.c tests/host/evtchn-fixture.c */
 /* flags: -pthread */
 /*
- * Three cpus at once on the same ports: nothing is used after it was freed (ASan), no lock order is broken
- * (debug locks), every reference comes back. What each call returns is nobody's business here.
+ * Three cpus at once on the same ports: nothing is used after it was freed (ASan), no lock order
+ * is broken (debug locks), every reference comes back. What each call returns is nobody's business
+ * here.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -187,7 +188,7 @@ TEST(a_guest_scribbles_over_its_queues) {
     run(r, 3);
 }
 
-/* --- one event, never lost ------------------------------------------------------------------------------ */
+/* --- one event, never lost ------------------------------------------------------------------- */
 
 static evtchn_port_t port_here, port_there;
 static uint32_t sent, seen;

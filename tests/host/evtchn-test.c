@@ -5,7 +5,7 @@
 #include "core/evtchn-internal.h"
 #include "evtchn-fixture.h"
 
-/* --- binding ------------------------------------------------------------------------------------ */
+/* --- binding --------------------------------------------------------------------------------- */
 
 TEST(ports_are_given_out_lowest_first_from_1) {
     ev_reset();
@@ -166,7 +166,7 @@ TEST(bind_pirq_errors) {
     EXPECT_EQ(ev_pirq(0, 4, BIND_PIRQ__WILL_SHARE), 1);
 }
 
-/* --- closing ------------------------------------------------------------------------------------- */
+/* --- closing --------------------------------------------------------------------------------- */
 
 TEST(close_of_what_is_not_open_is_einval) {
     ev_reset();
@@ -236,7 +236,7 @@ TEST(reset_of_others_is_for_the_privileged) {
     EXPECT_EQ(ev_op(0, EVTCHNOP_reset, &r), -ESRCH);
 }
 
-/* --- sending -------------------------------------------------------------------------------------- */
+/* --- sending --------------------------------------------------------------------------------- */
 
 TEST(a_send_sets_pending_selector_and_upcall_and_kicks_once) {
     ev_reset();
@@ -360,7 +360,7 @@ TEST(set_priority_errors) {
     EXPECT_EQ(ev_op(1, EVTCHNOP_set_priority, &p), -EINVAL);
 }
 
-/* --- polling ------------------------------------------------------------------------------------- */
+/* --- polling --------------------------------------------------------------------------------- */
 
 static bool polling(unsigned int vcpu) {
     return ev_d[1]->vcpu[vcpu]->sched.stop & STOP_POLL;
@@ -393,7 +393,8 @@ TEST(port_pending_tells_of_open_ports_only) {
     EXPECT_EQ(evtchn_port_pending(ev_d[1], 1), 0);
     EXPECT_EQ(ev_send(1, 1), 0);
     EXPECT_EQ(evtchn_port_pending(ev_d[1], 1), 1);
-    memset(ev_d[1]->shared_info->evtchn_pending, 0xff, sizeof(ev_d[1]->shared_info->evtchn_pending));
+    memset(ev_d[1]->shared_info->evtchn_pending, 0xff,
+           sizeof(ev_d[1]->shared_info->evtchn_pending));
     EXPECT_EQ(evtchn_port_pending(ev_d[1], 2), 0);
 }
 
@@ -405,7 +406,7 @@ TEST(a_moved_vcpu_info_sees_every_event) {
     EXPECT_EQ(ev_kicks[1][2], 1);
 }
 
-/* --- the call itself ------------------------------------------------------------------------------- */
+/* --- the call itself ------------------------------------------------------------------------- */
 
 TEST(unknown_sub_ops_are_enosys) {
     uint64_t arg[6] = {14};

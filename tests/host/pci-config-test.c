@@ -7,7 +7,7 @@
 #include "arch/fake/fake.h"
 #include "test.h"
 
-#define ENABLE 0x80000000u
+#define ENABLE                   0x80000000u
 #define ADDRESS(bus, devfn, reg) (ENABLE | (bus) << 16 | (devfn) << 8 | (reg))
 
 static struct vcpu v;

@@ -8,7 +8,7 @@
 
 #define NR_CMDS (PHYSDEVOP_release_msix + 1)
 
-#define phys(dom, cmd, arg) \
+#define phys(dom, cmd, arg)                                                                        \
     ev_hypercall(hypercall_physdev_op, dom, PHYSDEVOP_##cmd, arg, sizeof(*(arg)))
 
 static struct msi_where asked;
@@ -35,7 +35,7 @@ static void start(void) {
     frees = 0;
 }
 
-/* --- of every vcpu ---------------------------------------------------------------------------------- */
+/* --- of every vcpu --------------------------------------------------------------------------- */
 
 TEST(set_iopl_is_of_the_calling_vcpu_and_at_most_3) {
     struct physdev_set_iopl s = {3};
@@ -61,7 +61,7 @@ TEST(set_iobitmap_keeps_where_the_bitmap_is) {
     EXPECT_EQ(phys(1, set_iobitmap, &s), -EINVAL);
 }
 
-/* --- interrupts --------------------------------------------------------------------------------------- */
+/* --- interrupts ------------------------------------------------------------------------------ */
 
 TEST(apic_read_reads_registers_that_exist) {
     struct physdev_apic a = {.apic_physbase = 0xfec00000, .reg = 1};
@@ -277,7 +277,7 @@ TEST(the_eoi_page_is_a_frame_of_dom0) {
     EXPECT_EQ(phys(0, pirq_eoi_gmfn_v1, &g), -EBUSY);
 }
 
-/* --- PCI ------------------------------------------------------------------------------------------------ */
+/* --- PCI ------------------------------------------------------------------------------------- */
 
 TEST(restore_msi_of_a_device_without_any_is_enodev) {
     struct physdev_restore_msi r = {.bus = 2, .devfn = 8};
@@ -292,9 +292,9 @@ TEST(restore_msi_of_a_device_without_any_is_enodev) {
 
 TEST(device_reports_are_accepted) {
     static const unsigned int cmds[] = {
-        PHYSDEVOP_manage_pci_add,    PHYSDEVOP_manage_pci_remove, PHYSDEVOP_manage_pci_add_ext,
-        PHYSDEVOP_pci_mmcfg_reserved, PHYSDEVOP_pci_device_add,   PHYSDEVOP_pci_device_remove,
-        PHYSDEVOP_prepare_msix,      PHYSDEVOP_release_msix,      PHYSDEVOP_free_irq_vector};
+        PHYSDEVOP_manage_pci_add,     PHYSDEVOP_manage_pci_remove, PHYSDEVOP_manage_pci_add_ext,
+        PHYSDEVOP_pci_mmcfg_reserved, PHYSDEVOP_pci_device_add,    PHYSDEVOP_pci_device_remove,
+        PHYSDEVOP_prepare_msix,       PHYSDEVOP_release_msix,      PHYSDEVOP_free_irq_vector};
     uint8_t any[16] = {0};
 
     start();
@@ -302,7 +302,7 @@ TEST(device_reports_are_accepted) {
         EXPECT_EQ(ev_hypercall(hypercall_physdev_op, 0, cmds[i], any, sizeof(any)), 0);
 }
 
-/* --- the call itself --------------------------------------------------------------------------------------- */
+/* --- the call itself ------------------------------------------------------------------------- */
 
 static bool exists(unsigned int cmd) {
     return cmd >= PHYSDEVOP_irq_status_query && cmd != 18 && cmd != 22 && cmd != PHYSDEVOP_dbgp_op;
@@ -323,8 +323,8 @@ TEST(what_is_not_offered_is_enosys) {
 TEST(only_three_sub_ops_are_for_every_domain) {
     start();
     for (unsigned int cmd = 0; cmd < NR_CMDS; cmd++) {
-        bool anyone = cmd == PHYSDEVOP_set_iopl || cmd == PHYSDEVOP_set_iobitmap ||
-                      cmd == PHYSDEVOP_eoi;
+        bool anyone =
+            cmd == PHYSDEVOP_set_iopl || cmd == PHYSDEVOP_set_iobitmap || cmd == PHYSDEVOP_eoi;
 
         if (exists(cmd))
             EXPECT_EQ(ev_hypercall_bad(hypercall_physdev_op, 1, cmd), anyone ? -EFAULT : -EPERM);

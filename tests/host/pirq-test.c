@@ -32,7 +32,7 @@ static int msi(unsigned int count) {
     return arch_msi_alloc(&w);
 }
 
-/* --- numbers ------------------------------------------------------------------------------------- */
+/* --- numbers --------------------------------------------------------------------------------- */
 
 TEST(a_gsi_gets_the_number_it_has_or_the_one_asked_for) {
     start();
@@ -97,7 +97,7 @@ TEST(domains_without_devices_have_none) {
     EXPECT_EQ(pirq_unmap(ev_d[1], 4), -EINVAL);
 }
 
-/* --- firing --------------------------------------------------------------------------------------- */
+/* --- firing ---------------------------------------------------------------------------------- */
 
 TEST(an_edge_interrupt_raises_the_port_and_wants_no_eoi) {
     start();
@@ -177,7 +177,7 @@ TEST(sharing_is_told) {
     EXPECT_EQ(pirq_status(d, 5), 0);
 }
 
-/* --- the page of EOI bits ----------------------------------------------------------------------------- */
+/* --- the page of EOI bits -------------------------------------------------------------------- */
 
 TEST(the_eoi_page_follows_the_bindings) {
     start();

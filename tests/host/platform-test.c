@@ -69,11 +69,23 @@ TEST(errors_of_the_call_itself) {
 }
 
 TEST(what_is_not_offered_is_enosys) {
-    static const uint32_t cmds[] = {
-        0,  XENPF_add_memtype, XENPF_del_memtype, XENPF_read_memtype, XENPF_microcode_update,
-        XENPF_platform_quirk,  XENPF_efi_runtime_call, XENPF_change_freq, XENPF_getidletime,
-        XENPF_set_processor_pminfo, XENPF_cpu_hotadd, XENPF_mem_hotadd, XENPF_core_parking,
-        XENPF_resource_op, XENPF_get_symbol, 64, UINT32_MAX};
+    static const uint32_t cmds[] = {0,
+                                    XENPF_add_memtype,
+                                    XENPF_del_memtype,
+                                    XENPF_read_memtype,
+                                    XENPF_microcode_update,
+                                    XENPF_platform_quirk,
+                                    XENPF_efi_runtime_call,
+                                    XENPF_change_freq,
+                                    XENPF_getidletime,
+                                    XENPF_set_processor_pminfo,
+                                    XENPF_cpu_hotadd,
+                                    XENPF_mem_hotadd,
+                                    XENPF_core_parking,
+                                    XENPF_resource_op,
+                                    XENPF_get_symbol,
+                                    64,
+                                    UINT32_MAX};
 
     start(0);
     for (unsigned int i = 0; i < ARRAY_LEN(cmds); i++) {
@@ -102,10 +114,15 @@ TEST(firmware_lists_are_empty) {
     static const struct {
         uint32_t type, index;
         long rc;
-    } cases[] = {{XEN_FW_DISK_INFO, 0, -ESRCH},      {XEN_FW_DISK_MBR_SIGNATURE, 0, -ESRCH},
-                 {XEN_FW_VBEDDC_INFO, 0, -ESRCH},    {XEN_FW_KBD_SHIFT_FLAGS, 0, 0},
-                 {XEN_FW_KBD_SHIFT_FLAGS, 1, -ESRCH}, {XEN_FW_EFI_INFO, 0, -ENOSYS},
-                 {0, 0, -EINVAL},                    {6, 0, -EINVAL}, {UINT32_MAX, 0, -EINVAL}};
+    } cases[] = {{XEN_FW_DISK_INFO, 0, -ESRCH},
+                 {XEN_FW_DISK_MBR_SIGNATURE, 0, -ESRCH},
+                 {XEN_FW_VBEDDC_INFO, 0, -ESRCH},
+                 {XEN_FW_KBD_SHIFT_FLAGS, 0, 0},
+                 {XEN_FW_KBD_SHIFT_FLAGS, 1, -ESRCH},
+                 {XEN_FW_EFI_INFO, 0, -ENOSYS},
+                 {0, 0, -EINVAL},
+                 {6, 0, -EINVAL},
+                 {UINT32_MAX, 0, -EINVAL}};
 
     for (unsigned int i = 0; i < ARRAY_LEN(cases); i++) {
         start(XENPF_firmware_info);

@@ -10,12 +10,12 @@ enum { REG_ID = 0, REG_VERSION = 1, REG_PINS = 0x10 };
 #define PIN_LEVEL      BIT(15)
 #define PIN_MASKED     BIT(16)
 
-/* MADT override flags: two bits each of polarity and trigger, 0 meaning the bus's own (ISA: high, edge). */
-#define OVERRIDE_ACTIVE_LOW(f) (((f) & 3) == 3)
+/* MADT override flags: two bits each of polarity and trigger; 0: as ISA has it (high, edge). */
+#define OVERRIDE_ACTIVE_LOW(f) (((f)&3) == 3)
 #define OVERRIDE_LEVEL(f)      (((f) >> 2 & 3) == 3)
 
 static RO_AFTER_INIT struct ioapic {
-    volatile uint32_t *regs;         /* index at 0, data at 16 bytes */
+    volatile uint32_t *regs; /* index at 0, data at 16 bytes */
     uint64_t base;
     unsigned int gsi_base, nr_pins;
 } ioapics[MAX_IOAPICS];
@@ -36,7 +36,7 @@ static const struct ioapic *ioapic_of(unsigned int gsi) {
     return NULL;
 }
 
-/* The half with the mask bit, and in its place `masked` or not. gsi may be in a hole: nothing there. */
+/* The half with the mask bit. gsi may be in a hole between two IO-APICs: nothing there. */
 static void write_low(unsigned int gsi, bool masked) {
     const struct ioapic *a = ioapic_of(gsi);
     const struct irq *i = &irqs[gsi];

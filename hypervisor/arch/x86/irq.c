@@ -6,7 +6,7 @@
 #include "lib/bug.h"
 
 #define VECTOR_GUEST_INT80 0x80
-#define NO_IRQ UINT16_MAX
+#define NO_IRQ             UINT16_MAX
 
 struct lock irq_lock = LOCK_INIT(RANK_IRQ);
 struct irq irqs[NR_IRQS];
@@ -189,8 +189,8 @@ static void dispatch(unsigned int irq) {
 }
 
 /*
- * A vector that is nobody's is left over from an irq that was freed while the message was on its way.
- * The handlers take locks of any rank: what the interrupted code holds are locks they never take.
+ * A vector that is nobody's: its irq was freed while the message was on its way. The handlers take
+ * locks of any rank: those the interrupted code holds are never taken by interrupt handlers.
  */
 void irq_dispatch(unsigned int vector) {
     uint8_t *rank = arch_cpu_lock_rank(), interrupted = *rank;

@@ -1,6 +1,6 @@
 /*
  * Device interrupts: vectors, and the two kinds of source that use them (IO-APIC pins, MSI).
- * A vector means the same irq on every cpu, so moving an irq changes its destination and nothing else.
+ * A vector means the same irq on every cpu: moving an irq changes its destination, nothing else.
  */
 #ifndef ARCH_X86_IRQ_H
 #define ARCH_X86_IRQ_H
@@ -9,21 +9,21 @@
 #include "lib/lock.h"
 
 struct irq {
-    uint8_t vector;                  /* 0: none yet; a GSI keeps its first for good */
-    uint8_t dest;                    /* APIC id it is delivered to */
-    bool level, active_low;          /* GSIs */
-    bool enabled;                    /* bound: may fire */
-    bool in_service;                 /* level: masked since it fired */
-    void (*handler)(void);           /* the hypervisor's own, else NULL */
+    uint8_t vector;         /* 0: none yet; a GSI keeps its first for good */
+    uint8_t dest;           /* APIC id it is delivered to */
+    bool level, active_low; /* GSIs */
+    bool enabled;           /* bound: may fire */
+    bool in_service;        /* level: masked since it fired */
+    void (*handler)(void);  /* the hypervisor's own, else NULL */
 };
 
-extern struct lock irq_lock;         /* RANK_IRQ, _irq; guards irqs[], IO-APIC registers, MSI messages */
+extern struct lock irq_lock; /* RANK_IRQ, _irq; guards irqs[], IO-APIC registers, MSI messages */
 extern struct irq irqs[NR_IRQS];
 
 /* Boot cpu, when the ACPI tables are known. Every pin is masked afterwards. */
 void irq_init(void);
 
-/* Keep an ISA interrupt for the hypervisor, and enable it. handler: interrupt context, no lock held. */
+/* Keep an ISA interrupt for the hypervisor, enabled. handler: interrupt context, no lock held. */
 void irq_claim_isa(unsigned int isa_irq, void (*handler)(void));
 
 /*

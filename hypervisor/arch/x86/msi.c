@@ -1,4 +1,4 @@
-/* Message-signalled interrupts: the message and its mask are the hypervisor's, the enable bit is dom0's. */
+/* Message-signalled interrupts: message and mask are the hypervisor's, the enable bit dom0's. */
 #include "arch/cpu.h"
 #include "arch/mm.h"
 #include "arch/x86/irq.h"
@@ -12,14 +12,14 @@ enum { MSI_CONTROL = 2, MSI_ADDRESS = 4, MSI_DATA_32 = 8, MSI_DATA_64 = 12 };
 enum { MSIX_CONTROL = 2, MSIX_TABLE = 4, MSIX_END = 12 };
 
 #define CONTROL_ENABLE       0x0001
-#define CONTROL_CAPABLE(c)   ((c) >> 1 & 7)  /* log2 of the messages it could send      */
-#define CONTROL_MESSAGES(n)  ((n) << 4)      /* log2 of those it may                    */
+#define CONTROL_CAPABLE(c)   ((c) >> 1 & 7) /* log2 of the messages it could send      */
+#define CONTROL_MESSAGES(n)  ((n) << 4)     /* log2 of those it may                    */
 #define CONTROL_MESSAGES_ALL 0x0070
 #define CONTROL_64           0x0080
 #define CONTROL_MASKABLE     0x0100
-#define MSIX_ENTRIES(c)      (((c) & 0x7ff) + 1)
+#define MSIX_ENTRIES(c)      (((c)&0x7ff) + 1)
 
-#define MESSAGE_ADDRESS 0xfee00000u          /* | APIC id << 12: fixed delivery, one destination */
+#define MESSAGE_ADDRESS 0xfee00000u /* | APIC id << 12: fixed delivery, one destination */
 
 enum { ENTRY_ADDRESS, ENTRY_ADDRESS_HIGH, ENTRY_DATA, ENTRY_CONTROL, ENTRY_WORDS };
 #define ENTRY_MASKED 1u
@@ -28,9 +28,9 @@ enum { ENTRY_ADDRESS, ENTRY_ADDRESS_HIGH, ENTRY_DATA, ENTRY_CONTROL, ENTRY_WORDS
 static struct msi {
     bool used, msix, is_64, maskable;
     uint8_t bus, devfn, cap;
-    uint16_t entry_nr;               /* MSI-X: in the table; MSI: which of its messages */
-    uint8_t log2_count;              /* MSI: messages of the device */
-    volatile uint32_t *entry;        /* MSI-X: its table entry */
+    uint16_t entry_nr;        /* MSI-X: in the table; MSI: which of its messages */
+    uint8_t log2_count;       /* MSI: messages of the device */
+    volatile uint32_t *entry; /* MSI-X: its table entry */
 } msis[NR_IRQS];
 
 /* Guards: msis[].used and what device an irq is of, the mapped tables. */
@@ -45,7 +45,7 @@ struct msix_table {
 };
 static struct list msix_tables = LIST_INIT(msix_tables);
 
-/* --- messages ----------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------- */
 
 static uint32_t cap_read(const struct msi *m, unsigned int reg, unsigned int size) {
     return arch_pci_read(m->bus, m->devfn, m->cap + reg, size);
@@ -74,7 +74,7 @@ void msi_write_mask(unsigned int irq) {
     }
 }
 
-/* All messages of an MSI device have one address and consecutive data: the last one moved decides where. */
+/* All messages of an MSI device have one address: the one moved last decides where they go. */
 static void write_msi(const struct msi *m, unsigned int irq) {
     uint32_t data = irqs[irq - m->entry_nr].vector;
 
@@ -100,7 +100,7 @@ void msi_write_message(unsigned int irq) {
     msi_write_mask(irq);
 }
 
-/* --- allocation --------------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------ */
 
 static bool is_device(const struct msi *m, uint8_t bus, uint8_t devfn) {
     return m->used && m->bus == bus && m->devfn == devfn;
@@ -184,8 +184,8 @@ static int describe_msi(struct msi *m, unsigned int count) {
 /* What is constant for all messages of the request. */
 static int describe(struct msi *m, const struct msi_where *w) {
     *m = (struct msi){.used = true, .msix = w->msix, .bus = w->bus, .devfn = w->devfn};
-    m->cap = w->seg ? 0
-                    : (uint8_t)pci_find_capability(w->bus, w->devfn, w->msix ? CAP_MSIX : CAP_MSI);
+    m->cap =
+        w->seg ? 0 : (uint8_t)pci_find_capability(w->bus, w->devfn, w->msix ? CAP_MSIX : CAP_MSI);
     if (!m->cap)
         return -ENODEV;
     if (is_programmed(w))
@@ -272,7 +272,7 @@ int arch_msi_restore(uint16_t seg, uint8_t bus, uint8_t devfn) {
     return rc;
 }
 
-/* --- dom0's own accesses -------------------------------------------------------------------- */
+/* --- dom0's own accesses --------------------------------------------------------------------- */
 
 /* Bytes of the capability that are more than its two header bytes. */
 static unsigned int cap_end(const struct msi *m) {
@@ -291,8 +291,8 @@ static bool allow_write(const struct msi *m, unsigned int reg, unsigned int size
     if (reg != cap + MSI_CONTROL || size != 2)
         return false;
     if (!m->msix)
-        *value = (*value & ~(uint32_t)CONTROL_MESSAGES_ALL) |
-                 CONTROL_MESSAGES((uint32_t)m->log2_count);
+        *value =
+            (*value & ~(uint32_t)CONTROL_MESSAGES_ALL) | CONTROL_MESSAGES((uint32_t)m->log2_count);
     return true;
 }
 

@@ -11,8 +11,9 @@ enum { REG_ID = 0, REG_STATUS = 6, STATUS_CAPABILITIES = 0x10, REG_CAPABILITIES 
 static struct lock pci_lock = LOCK_INIT(RANK_PCI);
 
 static void select_register(uint8_t bus, uint8_t devfn, unsigned int reg) {
-    arch_port_out(CONFIG_ADDRESS, 4,
-                  (uint32_t)(CONFIG_ENABLE | (uint32_t)bus << 16 | (uint32_t)devfn << 8 | (reg & 0xfc)));
+    arch_port_out(
+        CONFIG_ADDRESS, 4,
+        (uint32_t)(CONFIG_ENABLE | (uint32_t)bus << 16 | (uint32_t)devfn << 8 | (reg & 0xfc)));
 }
 
 uint32_t arch_pci_read(uint8_t bus, uint8_t devfn, unsigned int reg, unsigned int size) {
@@ -25,7 +26,8 @@ uint32_t arch_pci_read(uint8_t bus, uint8_t devfn, unsigned int reg, unsigned in
     return value;
 }
 
-void arch_pci_write(uint8_t bus, uint8_t devfn, unsigned int reg, unsigned int size, uint32_t value) {
+void arch_pci_write(uint8_t bus, uint8_t devfn, unsigned int reg, unsigned int size,
+                    uint32_t value) {
     uint64_t flags = lock_acquire_irq(&pci_lock);
 
     select_register(bus, devfn, reg);
