@@ -70,7 +70,8 @@ long hypercall_callback_op(struct vcpu *curr, uint64_t arg[6]) {
     case CALLBACKOP_register:
         return copy_from_guest(&reg, at, sizeof(reg)) ? -EFAULT : set_callback(curr, &reg);
     case CALLBACKOP_unregister:
-        return copy_from_guest(&unreg, at, sizeof(unreg)) ? -EFAULT : unset_callback(curr, unreg.type);
+        return copy_from_guest(&unreg, at, sizeof(unreg)) ? -EFAULT
+                                                          : unset_callback(curr, unreg.type);
     default:
         return -ENOSYS;
     }
@@ -78,7 +79,8 @@ long hypercall_callback_op(struct vcpu *curr, uint64_t arg[6]) {
 
 /* The older form: set_callbacks(event, failsafe, syscall). */
 long hypercall_set_callbacks(struct vcpu *curr, uint64_t arg[6]) {
-    static const uint16_t types[] = {CALLBACKTYPE_event, CALLBACKTYPE_failsafe, CALLBACKTYPE_syscall};
+    static const uint16_t types[] = {CALLBACKTYPE_event, CALLBACKTYPE_failsafe,
+                                     CALLBACKTYPE_syscall};
     int rc = 0;
 
     for (unsigned int i = 0; i < ARRAY_LEN(types) && !rc; i++) {

@@ -10,7 +10,7 @@
 
 #define DESC_PRESENT BIT(47)
 #define DESC_DPL     (BIT(45) | BIT(46))
-#define DESC_SEGMENT BIT(44)         /* code or data; else a gate or system segment */
+#define DESC_SEGMENT BIT(44) /* code or data; else a gate or system segment */
 #define DESC_TYPE    (BIT(40) | BIT(41) | BIT(42) | BIT(43))
 #define DESC_LONG    BIT(53)
 
@@ -21,7 +21,7 @@
 
 bool pv_check_descriptor(uint64_t *desc) {
     if (!(*desc & DESC_PRESENT))
-        return true;                 /* faults on use */
+        return true; /* faults on use */
     if (!(*desc & DESC_SEGMENT))
         return !(*desc & DESC_TYPE); /* type 0 is reserved: faults, too */
     *desc |= DESC_DPL;
@@ -40,7 +40,10 @@ int pv_validate_segdesc_page(uint64_t *descs) {
     return 0;
 }
 
-/* update_descriptor(machine address, descriptor): in a descriptor page, or any the guest can write. */
+/*
+ * update_descriptor(machine address, descriptor): in a descriptor page, or any the guest can
+ * write.
+ */
 long hypercall_update_descriptor(struct vcpu *curr, uint64_t arg[6]) {
     uint64_t desc = arg[1];
     struct page *pg = mfn_lookup(mfn_of(arg[0] >> PAGE_SHIFT));
@@ -58,7 +61,10 @@ long hypercall_update_descriptor(struct vcpu *curr, uint64_t arg[6]) {
     return 0;
 }
 
-/* The window may be in this cpu's TLB; elsewhere v cannot run, and arriving there reloads the tables. */
+/*
+ * The window may be in this cpu's TLB; elsewhere v cannot run, and arriving there reloads the
+ * tables.
+ */
 static void window_changed(struct vcpu *v) {
     if (v == current_vcpu())
         arch_tlb_flush_local();
@@ -121,7 +127,10 @@ long hypercall_set_gdt(struct vcpu *curr, uint64_t arg[6]) {
     return pv_set_gdt(curr, frames, (unsigned int)arg[1]);
 }
 
-/* The frame of LDT page i of v, which ldt_mapped says is in the window, is kept beside the window. */
+/*
+ * The frame of LDT page i of v, which ldt_mapped says is in the window, is kept beside the
+ * window.
+ */
 static void unmap_ldt(struct vcpu *v) {
     uint32_t mapped = v->arch.ldt_mapped;
 
@@ -144,7 +153,9 @@ void pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int entries) {
     arch_load_descriptor_tables(v);
 }
 
-/* The frame the guest kernel has mapped at va, with a reference as descriptor page; NULL if none. */
+/*
+ * The frame the guest kernel has mapped at va, with a reference as descriptor page; NULL if none.
+ */
 static struct page *get_ldt_page(struct vcpu *v, uint64_t va) {
     struct page *l1, *pg;
     uint64_t *slot = mmu_get_l1_slot(v, va, &l1), e;

@@ -6,8 +6,8 @@
 #include "lib/types.h"
 
 /*
- * May a guest have this descriptor? Absent ones, and code and data of any kind; their DPL is raised to 3
- * in place. No gates, no system segments.
+ * May a guest have this descriptor? Absent ones, and code and data of any kind; their DPL is
+ * raised to 3 in place. No gates, no system segments.
  */
 MUST_CHECK bool pv_check_descriptor(uint64_t *desc);
 
@@ -32,7 +32,10 @@ MUST_CHECK int pv_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned int e
 #define LDT_MAX_ENTRIES 8192
 void pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int entries);
 
-/* The processor found no LDT page at this offset of the table: map it. False: there is none to map. */
+/*
+ * The processor found no LDT page at this offset of the table: map it. False: there is none to
+ * map.
+ */
 bool pv_ldt_fault(struct vcpu *v, uint32_t offset);
 
 /* Drop GDT and LDT (v is off its cpu for good). */

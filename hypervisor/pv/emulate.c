@@ -16,21 +16,22 @@
 /* An instruction as far as it has been looked at. */
 struct insn {
     uint8_t byte[INSN_MAX];
-    unsigned int fetched, len;       /* bytes read from the guest / decoded so far */
-    uint8_t opcode, rex;             /* opcode: its last byte */
-    uint8_t segment;                 /* override prefix, 0: none */
+    unsigned int fetched, len; /* bytes read from the guest / decoded so far */
+    uint8_t opcode, rex;       /* opcode: its last byte */
+    uint8_t segment;           /* override prefix, 0: none */
     bool is_64bit, opsize16, addr32, rep;
 };
 
 enum outcome {
-    DONE,                            /* skip it */
-    FAULT,                           /* #GP(0) */
-    AGAIN,                           /* unfinished, or an exception was injected: rip is right as it is */
+    DONE,  /* skip it */
+    FAULT, /* #GP(0) */
+    AGAIN, /* unfinished, or an exception was injected: rip is right as it is */
 };
 
 /*
- * One more byte. The guest can change its code between our reads, never a byte already read: each is
- * fetched once, up to the end of its page first, so that no byte is needed that the processor did not need.
+ * One more byte. The guest can change its code between our reads, never a byte already read: each
+ * is fetched once, up to the end of its page first, so that no byte is needed that the processor
+ * did not need.
  */
 static bool next_byte(struct vcpu *v, struct insn *in, uint8_t *byte) {
     if (in->len == INSN_MAX)
@@ -47,7 +48,10 @@ static bool next_byte(struct vcpu *v, struct insn *in, uint8_t *byte) {
     return true;
 }
 
-/* Kernels run in 64-bit mode; user code may not. Code segments of 32-bit programs are taken as flat. */
+/*
+ * Kernels run in 64-bit mode; user code may not. Code segments of 32-bit programs are taken as
+ * flat.
+ */
 static void insn_start(const struct vcpu *v, struct insn *in) {
     in->fetched = in->len = 0;
     in->rex = in->segment = 0;
@@ -64,7 +68,7 @@ static bool decode_prefixes(struct vcpu *v, struct insn *in, uint8_t *byte) {
             in->opsize16 = true;
             break;
         case 0x67:
-            in->addr32 = in->is_64bit;          /* 16-bit addresses are nobody's */
+            in->addr32 = in->is_64bit; /* 16-bit addresses are nobody's */
             break;
         case 0xf2:
         case 0xf3:
@@ -86,7 +90,7 @@ static bool decode_prefixes(struct vcpu *v, struct insn *in, uint8_t *byte) {
         default:
             return true;
         }
-        in->rex = 0;                            /* counts only right before the opcode */
+        in->rex = 0; /* counts only right before the opcode */
     }
     return false;
 }
@@ -132,7 +136,8 @@ static bool bitmap_allows(struct vcpu *v, unsigned int port, unsigned int size) 
     if (last >= v->arch.iobitmap_ports)
         return false;
     user = vcpu_kernel_tables_begin(v);
-    rc = copy_from_guest(bits, (guest_va_t){v->arch.iobitmap.va + port / 8}, last / 8 - port / 8 + 1);
+    rc = copy_from_guest(bits, (guest_va_t){v->arch.iobitmap.va + port / 8},
+                         last / 8 - port / 8 + 1);
     vcpu_kernel_tables_end(v, user);
     return !rc && !((bits[0] | bits[1] << 8) >> port % 8 & ((1u << size) - 1));
 }
@@ -295,7 +300,7 @@ static enum outcome do_group7(struct vcpu *v, struct insn *in) {
 
     if (!next_byte(v, in, &modrm))
         return FAULT;
-    if (modrm == 0xf9) {                        /* rdtscp */
+    if (modrm == 0xf9) { /* rdtscp */
         enum outcome o = do_rdtsc(v, in);
 
         if (o == DONE)
@@ -307,7 +312,7 @@ static enum outcome do_group7(struct vcpu *v, struct insn *in) {
     return arch_vcpu_set_xcr0(v, edx_eax(regs)) ? FAULT : DONE;
 }
 
-#define CR0_FIXED UINT64_C(0x80050033) /* PG AM WP NE ET MP PE */
+#define CR0_FIXED UINT64_C(0x80050033)                 /* PG AM WP NE ET MP PE */
 #define CR4_SHOWN (BIT(5) | BIT(6) | BIT(9) | BIT(10)) /* PAE MCE OSFXSR OSXMMEXCPT */
 
 static enum outcome do_read_cr(struct vcpu *v, struct insn *in) {
@@ -339,7 +344,7 @@ static enum outcome write_cr3(struct vcpu *v, uint64_t value) {
 
     if (rc == -ERESTART)
         return AGAIN;
-    arch_tlb_flush_local();                     /* user entries are global */
+    arch_tlb_flush_local(); /* user entries are global */
     return rc ? FAULT : DONE;
 }
 
@@ -387,24 +392,24 @@ static enum outcome do_write_dr(struct vcpu *v, struct insn *in) {
 /* Opcodes with 0x0f before them have 0x100 added. */
 static const struct emulation {
     uint16_t first, last;
-    bool user;                       /* guest user mode may get it done, too */
+    bool user; /* guest user mode may get it done, too */
     enum outcome (*run)(struct vcpu *v, struct insn *in);
 } emulations[] = {
-    {0xe4, 0xe7, true, do_in_out},
-    {0xec, 0xef, true, do_in_out},
-    {0x6c, 0x6f, true, do_string},
-    {0xfa, 0xfb, true, do_cli_sti},
-    {0x101, 0x101, true, do_group7},
-    {0x106, 0x106, false, do_clts},
-    {0x108, 0x109, false, do_nothing},          /* invd, wbinvd */
-    {0x120, 0x120, false, do_read_cr},
-    {0x121, 0x121, false, do_read_dr},
+    {0xe4, 0xe7, true, do_in_out},     /* in, out: port in the instruction */
+    {0xec, 0xef, true, do_in_out},     /* in, out: port in dx */
+    {0x6c, 0x6f, true, do_string},     /* ins, outs */
+    {0xfa, 0xfb, true, do_cli_sti},    /* cli, sti */
+    {0x101, 0x101, true, do_group7},   /* xsetbv, rdtscp */
+    {0x106, 0x106, false, do_clts},    /* clts */
+    {0x108, 0x109, false, do_nothing}, /* invd, wbinvd */
+    {0x120, 0x120, false, do_read_cr}, /* mov to and from control and debug registers */
+    {0x121, 0x121, false, do_read_dr}, /* (the even ones: control) */
     {0x122, 0x122, false, do_write_cr},
     {0x123, 0x123, false, do_write_dr},
-    {0x130, 0x130, false, do_wrmsr},
-    {0x131, 0x131, true, do_rdtsc},
-    {0x132, 0x132, false, do_rdmsr},
-    {0x1a2, 0x1a2, true, do_cpuid},
+    {0x130, 0x130, false, do_wrmsr}, /* wrmsr */
+    {0x131, 0x131, true, do_rdtsc},  /* rdtsc */
+    {0x132, 0x132, false, do_rdmsr}, /* rdmsr */
+    {0x1a2, 0x1a2, true, do_cpuid},  /* cpuid, where it faults */
 };
 
 static const struct emulation *find_emulation(const struct vcpu *v, unsigned int opcode) {
@@ -425,7 +430,7 @@ static void skip(struct vcpu *v, const struct insn *in) {
         regs->rip &= UINT32_MAX;
     regs->rflags &= ~RFLAGS_RF;
     if (regs->rflags & RFLAGS_TF) {
-        v->arch.debugreg[6] |= BIT(14);         /* single step */
+        v->arch.debugreg[6] |= BIT(14); /* single step */
         pv_inject(v, 1, 0);
     }
 }

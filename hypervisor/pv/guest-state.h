@@ -19,9 +19,9 @@
 /* What a guest may not choose in the real flags; IF is always set. */
 #define RFLAGS_FORCED (RFLAGS_IF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_VM | RFLAGS_VIF | RFLAGS_VIP)
 
-#define CR0_TS BIT(3)
-#define CR4_TSD BIT(2)
-#define CR4_DE  BIT(3)
+#define CR0_TS      BIT(3)
+#define CR4_TSD     BIT(2)
+#define CR4_DE      BIT(3)
 #define CR4_OSXSAVE BIT(18)
 /* What a guest may set in its CR4; only TSD and DE reach the processor. */
 #define CR4_GUEST (CR4_TSD | CR4_DE | CR4_OSXSAVE)

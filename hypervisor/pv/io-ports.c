@@ -7,12 +7,13 @@
 
 /*
  * The ports that are not simply the machine's, even to the hardware domain: interrupt controllers
- * and timer channels 0 and 1 are ours; timer channel 2, the battery clock and PCI configuration are shared.
+ * and timer channels 0 and 1 are ours; timer channel 2, the battery clock and PCI configuration
+ * are shared.
  */
 struct port_rule {
     uint16_t first, last;
-    uint32_t (*in)(uint16_t port);                  /* one byte; NULL: reads ones */
-    void (*out)(uint16_t port, uint8_t value);      /* NULL: dropped */
+    uint32_t (*in)(uint16_t port);             /* one byte; NULL: reads ones */
+    void (*out)(uint16_t port, uint8_t value); /* NULL: dropped */
 };
 
 static struct lock cmos_lock = LOCK_INIT(RANK_PCI);
@@ -35,7 +36,7 @@ static void port_b_out(uint16_t port, uint8_t value) {
     byte_out(port, (uint8_t)((byte_in(port) & 0x0c) | (value & 3)));
 }
 
-/* Index and data are two accesses, and others (wall clock, reboot) use the pair, too. */
+/* Index and data are two accesses; another vcpu may come between. */
 static uint32_t cmos_in(uint16_t port) {
     uint64_t flags;
     uint32_t value;
@@ -62,12 +63,9 @@ static void cmos_out(uint16_t port, uint8_t value) {
 
 #define RESERVED_MAX 4
 static struct port_rule rules[7 + RESERVED_MAX] = {
-    {0x20, 0x21, NULL, NULL},
-    {0x40, 0x41, NULL, NULL},
-    {0x42, 0x42, byte_in, byte_out},
-    {0x43, 0x43, NULL, pit_command},
-    {0x61, 0x61, byte_in, port_b_out},
-    {0x70, 0x71, cmos_in, cmos_out},
+    {0x20, 0x21, NULL, NULL},          {0x40, 0x41, NULL, NULL},
+    {0x42, 0x42, byte_in, byte_out},   {0x43, 0x43, NULL, pit_command},
+    {0x61, 0x61, byte_in, port_b_out}, {0x70, 0x71, cmos_in, cmos_out},
     {0xa0, 0xa1, NULL, NULL},
 };
 static unsigned int nr_rules = 7;

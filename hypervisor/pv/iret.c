@@ -19,7 +19,8 @@ long hypercall_iret(struct vcpu *curr, uint64_t arg[6]) {
     }
     user = (frame.cs & 3) == 3;
     if (user && !curr->arch.user_l4.n) {
-        domain_crash(curr->domain, "vcpu %u: iret to user mode without a user page table", curr->id);
+        domain_crash(curr->domain, "vcpu %u: iret to user mode without a user page table",
+                     curr->id);
         return -EFAULT;
     }
 

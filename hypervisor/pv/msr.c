@@ -14,7 +14,7 @@
 #define APIC_BASE_VALUE UINT64_C(0xfee00800)
 #define APIC_BASE_BSP   BIT(8)
 
-#define CPUID_RDTSCP BIT(27)         /* leaf 0x80000001, edx */
+#define CPUID_RDTSCP BIT(27) /* leaf 0x80000001, edx */
 
 static bool has_tsc_aux(const struct domain *d) {
     uint32_t regs[4];
@@ -23,7 +23,10 @@ static bool has_tsc_aux(const struct domain *d) {
     return regs[3] & CPUID_RDTSCP;
 }
 
-/* FS_BASE, GS_BASE, KERNEL_GS_BASE: a kernel in ring 0 sees its own GS first, the user's behind swapgs. */
+/*
+ * FS_BASE, GS_BASE, KERNEL_GS_BASE: a kernel in ring 0 sees its own GS first, the user's behind
+ * swapgs.
+ */
 static unsigned int segment_of(uint32_t msr) {
     static const uint8_t segments[] = {SEGBASE_FS, SEGBASE_GS_KERNEL, SEGBASE_GS_USER};
 
@@ -100,22 +103,22 @@ static const struct msr_rule {
     int (*read)(struct vcpu *v, uint32_t msr, uint64_t *value);
     int (*write)(struct vcpu *v, uint32_t msr, uint64_t value);
 } rules[] = {
-    {0xc0000100, 0xc0000102, read_base, write_base},
-    {MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux},
-    {0xc0000080, 0xc0000080, read_machine, write_same},     /* EFER */
-    {0x10, 0x10, read_tsc, NULL},
-    {0x1b, 0x1b, read_apic_base, write_same},
-    {0x8b, 0x8b, read_machine, write_nothing},              /* microcode revision; written before reading */
-    {0xce, 0xce, read_zero, NULL},                          /* PLATFORM_INFO: no CPUID faulting */
-    {0x140, 0x140, read_zero, write_same},                  /* MISC_FEATURES_ENABLES */
-    {0x179, 0x17a, read_zero, write_same},                  /* MCG_CAP, MCG_STATUS: no banks */
-    {0x1a0, 0x1a0, read_machine, write_same},               /* MISC_ENABLE */
-    {0x277, 0x277, read_pat, write_same},
-    {0xc0010000, 0xc0010007, read_zero, write_nothing},     /* K7 counters: none */
-    {0xc0010015, 0xc0010015, read_machine, write_same},     /* HWCR */
-    {0xc001001f, 0xc001001f, read_zero, write_same},        /* NB_CFG */
-    {0xc0011020, 0xc0011020, read_zero, write_same},        /* LS_CFG */
-    {0xc0011028, 0xc0011029, read_zero, write_same},        /* FP_CFG, DE_CFG */
+    {0xc0000100, 0xc0000102, read_base, write_base},         /* FS_BASE, GS_BASE, KERNEL_GS_BASE */
+    {MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux}, /* what rdtscp and rdpid tell */
+    {0xc0000080, 0xc0000080, read_machine, write_same},      /* EFER */
+    {0x10, 0x10, read_tsc, NULL},                            /* TSC */
+    {0x1b, 0x1b, read_apic_base, write_same},                /* APIC_BASE */
+    {0x8b, 0x8b, read_machine, write_nothing},               /* microcode: cleared, then read */
+    {0xce, 0xce, read_zero, NULL},                           /* PLATFORM_INFO: no CPUID faulting */
+    {0x140, 0x140, read_zero, write_same},                   /* MISC_FEATURES_ENABLES */
+    {0x179, 0x17a, read_zero, write_same},                   /* MCG_CAP, MCG_STATUS: no banks */
+    {0x1a0, 0x1a0, read_machine, write_same},                /* MISC_ENABLE */
+    {0x277, 0x277, read_pat, write_same},                    /* PAT */
+    {0xc0010000, 0xc0010007, read_zero, write_nothing},      /* K7 counters: none */
+    {0xc0010015, 0xc0010015, read_machine, write_same},      /* HWCR */
+    {0xc001001f, 0xc001001f, read_zero, write_same},         /* NB_CFG */
+    {0xc0011020, 0xc0011020, read_zero, write_same},         /* LS_CFG */
+    {0xc0011028, 0xc0011029, read_zero, write_same},         /* FP_CFG, DE_CFG */
 };
 
 static const struct msr_rule *find_rule(uint32_t msr) {

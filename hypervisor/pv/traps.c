@@ -19,7 +19,7 @@ enum {
     VEC_INT80 = 0x80,
 };
 /* Exceptions that push an error code: #DF, #TS, #NP, #SS, #GP, #PF, #AC, #CP. */
-#define HAS_ERROR_CODE(vector) ((vector) < 32 && 0x227d00 >> (vector) & 1)
+#define HAS_ERROR_CODE(vector) ((vector) < 32 && 0x227d00 >> (vector)&1)
 
 #define PF_PRESENT  BIT(0)
 #define PF_WRITE    BIT(1)
@@ -27,7 +27,7 @@ enum {
 #define PF_RESERVED BIT(3)
 #define PF_FETCH    BIT(4)
 
-#define EC_IDT      2                /* a selector error code that names an IDT gate */
+#define EC_IDT 2 /* a selector error code that names an IDT gate */
 
 /* Flags a handler never starts with. */
 #define BOUNCE_CLEARS (RFLAGS_TF | RFLAGS_RF | RFLAGS_AC | RFLAGS_FORCED)
@@ -49,8 +49,9 @@ static bool bounce(struct vcpu *v, uint64_t eip, bool mask_events, const uint64_
         *f++ = extra[i];
     *f++ = regs->rip;
     *f++ = (v->arch.kernel_mode ? regs->cs & ~UINT64_C(3) : regs->cs) | (uint64_t)masked << 32;
-    *f++ = (regs->rflags & ~(RFLAGS_IF | RFLAGS_IOPL)) | (masked ? 0 : RFLAGS_IF) |
-           (v->domain->vm_assist & 1u << VMASST_TYPE_architectural_iopl ? v->arch.iopl * BIT(12) : 0);
+    *f++ =
+        (regs->rflags & ~(RFLAGS_IF | RFLAGS_IOPL)) | (masked ? 0 : RFLAGS_IF) |
+        (v->domain->vm_assist & 1u << VMASST_TYPE_architectural_iopl ? v->arch.iopl * BIT(12) : 0);
     *f++ = regs->rsp;
     *f++ = regs->ss;
 
@@ -58,7 +59,8 @@ static bool bounce(struct vcpu *v, uint64_t eip, bool mask_events, const uint64_
         arch_toggle_guest_mode(v);
     sp = (sp & ~UINT64_C(15)) - len;
     if (!eip || copy_to_guest((guest_va_t){sp}, frame, len)) {
-        domain_crash(v->domain, "vcpu %u: cannot enter its kernel at %#lx, stack %#lx", v->id, eip, sp);
+        domain_crash(v->domain, "vcpu %u: cannot enter its kernel at %#lx, stack %#lx", v->id, eip,
+                     sp);
         return false;
     }
     if (mask_events)
@@ -72,7 +74,8 @@ static bool bounce(struct vcpu *v, uint64_t eip, bool mask_events, const uint64_
     return true;
 }
 
-bool pv_bounce(struct vcpu *v, uint64_t eip, bool mask_events, bool has_error, uint32_t error_code) {
+bool pv_bounce(struct vcpu *v, uint64_t eip, bool mask_events, bool has_error,
+               uint32_t error_code) {
     uint64_t extra = error_code;
 
     return bounce(v, eip, mask_events, &extra, has_error);
@@ -107,7 +110,8 @@ bool pv_fault_is_spurious(struct vcpu *v, uint64_t va, uint32_t error_code) {
 
 static void page_fault(struct vcpu *v, uint32_t error_code, uint64_t va) {
     if (error_code & PF_PRESENT) {
-        bool table_write = v->arch.kernel_mode && (error_code & (PF_WRITE | PF_RESERVED)) == PF_WRITE &&
+        bool table_write = v->arch.kernel_mode &&
+                           (error_code & (PF_WRITE | PF_RESERVED)) == PF_WRITE &&
                            v->domain->vm_assist & 1u << VMASST_TYPE_writable_pagetables;
 
         if (table_write && ptwr_fault(v, va, error_code))
@@ -193,8 +197,8 @@ void pv_deliver_pending(struct vcpu *v) {
         v->arch.nmi_pending = false;
         v->arch.nmi_masked = true;
         pv_bounce(v, nmi->address, TI_GET_IF(nmi), false, 0);
-    } else if (READ_ONCE(v->info->evtchn_upcall_pending) && !READ_ONCE(v->info->evtchn_upcall_mask) &&
-               v->arch.event.eip) {
+    } else if (READ_ONCE(v->info->evtchn_upcall_pending) &&
+               !READ_ONCE(v->info->evtchn_upcall_mask) && v->arch.event.eip) {
         pv_bounce(v, v->arch.event.eip, true, false, 0);
     }
 }
@@ -222,7 +226,10 @@ void pv_guest_syscall(struct vcpu *v, bool compat) {
     enter_by(v, compat ? &v->arch.syscall32 : &v->arch.syscall, 2);
 }
 
-/* It leaves no return address: whoever has no callback for it gets #GP, as with MSR SYSENTER_CS 0. */
+/*
+ * It leaves no return address: whoever has no callback for it gets #GP, as with MSR SYSENTER_CS
+ * 0.
+ */
 void pv_guest_sysenter(struct vcpu *v) {
     if (v->arch.sysenter.eip && !v->arch.kernel_mode)
         enter_by(v, &v->arch.sysenter, 0);

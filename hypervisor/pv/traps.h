@@ -6,9 +6,9 @@
 #include "lib/types.h"
 
 /*
- * From arch: the guest (v is current, came from ring 3) took this exception. Emulates what is ours to
- * emulate, else prepares delivery to the guest. The exit path then returns to v->arch.regs.
- * cr2 is meaningful for #PF only.
+ * From arch: the guest (v is current, came from ring 3) took this exception. Emulates what is
+ * ours to emulate, else prepares delivery to the guest. The exit path then returns to
+ * v->arch.regs. cr2 is meaningful for #PF only.
  */
 void pv_exception(struct vcpu *v, unsigned int vector, uint32_t error_code, uint64_t cr2);
 
@@ -18,7 +18,10 @@ void pv_exception(struct vcpu *v, unsigned int vector, uint32_t error_code, uint
  */
 bool pv_fault_is_spurious(struct vcpu *v, uint64_t va, uint32_t error_code);
 
-/* Queue an exception for the guest: builds its frame on the guest kernel stack now. Crashes the domain if it cannot. */
+/*
+ * Queue an exception for the guest: builds its frame on the guest kernel stack now. Crashes the
+ * domain if it cannot.
+ */
 void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code);
 void pv_inject_page_fault(struct vcpu *v, uint32_t error_code, uint64_t cr2);
 
@@ -30,15 +33,21 @@ void pv_inject_page_fault(struct vcpu *v, uint32_t error_code, uint64_t cr2);
 void pv_deliver_pending(struct vcpu *v);
 
 /*
- * Build {rcx, r11, [error], rip, cs|mask, rflags, rsp, ss} on the guest kernel stack (switching to kernel mode
- * if v is in user mode) and continue at eip. Errors: false: the domain was crashed.
+ * Build {rcx, r11, [error], rip, cs|mask, rflags, rsp, ss} on the guest kernel stack (switching
+ * to kernel mode if v is in user mode) and continue at eip. Errors: false: the domain was
+ * crashed.
  */
 bool pv_bounce(struct vcpu *v, uint64_t eip, bool mask_events, bool has_error, uint32_t error_code);
 
-/* The processor faulted on the way out to v (iret/selector reload): tell it by failsafe callback. */
+/*
+ * The processor faulted on the way out to v (iret/selector reload): tell it by failsafe callback.
+ */
 void pv_failsafe(struct vcpu *v);
 
-/* `syscall` in guest user mode that the assembly fast path did not take (no callback, compat mode). */
+/*
+ * `syscall` in guest user mode that the assembly fast path did not take (no callback, compat
+ * mode).
+ */
 void pv_guest_syscall(struct vcpu *v, bool compat);
 void pv_guest_sysenter(struct vcpu *v);
 

@@ -8,9 +8,8 @@
 
 static bool addresses_ok(const struct vcpu_guest_context *c) {
     const uint64_t must_be_canonical[] = {
-        c->user_regs.rip,        c->event_callback_eip, c->failsafe_callback_eip,
-        c->syscall_callback_eip, c->fs_base,            c->gs_base_kernel,
-        c->gs_base_user,         c->ldt_base,
+        c->user_regs.rip, c->event_callback_eip, c->failsafe_callback_eip, c->syscall_callback_eip,
+        c->fs_base,       c->gs_base_kernel,     c->gs_base_user,          c->ldt_base,
     };
 
     for (unsigned int i = 0; i < ARRAY_LEN(must_be_canonical); i++)
@@ -63,12 +62,14 @@ static void load_entries(struct vcpu *v, const struct vcpu_guest_context *c) {
         v->arch.traps[i].cs = selector_ring3(c->trap_ctxt[i].cs);
     }
     v->arch.event = callback(c->event_callback_eip, true);
-    v->arch.failsafe =
-        callback(c->failsafe_callback_eip, c->flags & VGCF_failsafe_disables_events);
+    v->arch.failsafe = callback(c->failsafe_callback_eip, c->flags & VGCF_failsafe_disables_events);
     v->arch.syscall = callback(c->syscall_callback_eip, c->flags & VGCF_syscall_disables_events);
 }
 
-/* What a context cannot hold (control bits out of the policy, breakpoints in our range) is left out. */
+/*
+ * What a context cannot hold (control bits out of the policy, breakpoints in our range) is left
+ * out.
+ */
 static void load_control(struct vcpu *v, const struct vcpu_guest_context *c) {
     v->arch.ts = c->ctrlreg[0] & CR0_TS;
     v->arch.cr4 = (uint32_t)(c->ctrlreg[4] & CR4_GUEST);

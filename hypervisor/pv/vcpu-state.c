@@ -19,7 +19,10 @@ bool pv_kernel_sp_ok(uint64_t sp) {
             low > low + 11 * 8 - 1);
 }
 
-/* stack_switch(ss, sp). Errors: -EINVAL: in the hypervisor's range (as on Xen the first use would be fatal). */
+/*
+ * stack_switch(ss, sp). Errors: -EINVAL: in the hypervisor's range (as on Xen the first use would
+ * be fatal).
+ */
 long hypercall_stack_switch(struct vcpu *curr, uint64_t arg[6]) {
     if (!pv_kernel_sp_ok(arg[1]))
         return -EINVAL;
@@ -40,7 +43,8 @@ static bool dr7_ok(const struct vcpu *v, uint64_t value) {
     if (value & DR7_GD)
         return false;
     for (unsigned int i = 0; i < 4; i++)
-        if (value >> (2 * i) & 3 && (value >> (16 + 4 * i) & 3) == DR_RW_IO && !(v->arch.cr4 & CR4_DE))
+        if (value >> (2 * i) & 3 && (value >> (16 + 4 * i) & 3) == DR_RW_IO &&
+            !(v->arch.cr4 & CR4_DE))
             return false;
     return true;
 }

@@ -8,7 +8,7 @@ struct domain vf_d;
 struct vcpu *vf_v;
 struct vcpu_info *vf_info;
 _Alignas(16) uint64_t vf_stack[512];
-_Alignas(4096) uint8_t vf_memory[2 * PAGE_SIZE];
+_Alignas(4096) uint8_t vf_memory[VF_MEMORY + PAGE_SIZE];
 unsigned int vf_crashes;
 
 static struct shared_info shared;
@@ -24,7 +24,7 @@ void vf_reset(void) {
 
     fake_machine_init(64);
     fake_guest_memory(vf_stack, sizeof(vf_stack));
-    fake_guest_memory(vf_memory, sizeof(vf_memory));
+    fake_guest_memory(vf_memory, VF_MEMORY);
     memset(&vf_d, 0, sizeof(vf_d));
     memset(&shared, 0, sizeof(shared));
     memset(vf_stack, 0, sizeof(vf_stack));

@@ -18,7 +18,9 @@ extern struct domain vf_d;
 extern struct vcpu *vf_v;
 extern struct vcpu_info *vf_info;
 extern uint64_t vf_stack[512];            /* the guest kernel's, registered as guest memory */
-extern uint8_t vf_memory[2 * PAGE_SIZE];  /* for arguments and code, registered */
+/* For arguments and code; the first VF_MEMORY bytes are registered, what follows faults. */
+#define VF_MEMORY (2 * PAGE_SIZE)
+extern uint8_t vf_memory[VF_MEMORY + PAGE_SIZE];
 extern unsigned int vf_crashes;           /* domain_crash() calls */
 
 /* Kernel mode at VF_RIP with rsp in the middle of vf_stack, every exception handled, events on. */

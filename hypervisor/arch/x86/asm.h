@@ -1,4 +1,7 @@
-/* Assembly and inline assembly share these: fixups for faulting instructions, and the SMAP switch. */
+/*
+ * Assembly and inline assembly share these: fixups for faulting instructions, and the SMAP
+ * switch.
+ */
 #ifndef ARCH_X86_ASM_H
 #define ARCH_X86_ASM_H
 

@@ -1,4 +1,7 @@
-/* What of a vcpu lives in the processor while it runs: page tables, descriptor tables, segments, debug registers. */
+/*
+ * What of a vcpu lives in the processor while it runs: page tables, descriptor tables, segments,
+ * debug registers.
+ */
 #include "arch/x86/asm.h"
 #include "arch/x86/entry.h"
 #include "arch/x86/paging.h"
@@ -11,10 +14,10 @@
 #include "pv/traps.h"
 
 /* The vcpus whose windows one L1 table of the per-domain slot maps. */
-#define VCPUS_PER_L1  (512 / WINDOW_SLOTS)
-#define DR7_OFF       0x400
-#define DR7_ENABLES   0xff
-#define CR4_GUEST     (BIT(2) | CR4_DE)          /* TSD and DE: what a guest sets, it gets */
+#define VCPUS_PER_L1 (512 / WINDOW_SLOTS)
+#define DR7_OFF      0x400
+#define DR7_ENABLES  0xff
+#define CR4_GUEST    (BIT(2) | CR4_DE) /* TSD and DE: what a guest sets, it gets */
 
 static ALIGNED(4096) const uint64_t zero_page[512];
 
@@ -70,7 +73,8 @@ int arch_vcpu_init(struct vcpu *v) {
             return -ENOMEM;
         *l2e = table_entry(l1);
     }
-    v->arch.window = (uint64_t *)phys_to_virt(*l2e & PTE_ADDR) + v->id % VCPUS_PER_L1 * WINDOW_SLOTS;
+    v->arch.window =
+        (uint64_t *)phys_to_virt(*l2e & PTE_ADDR) + v->id % VCPUS_PER_L1 * WINDOW_SLOTS;
     v->arch.fpu = mem_alloc(fpu_area_size());
     if (!v->arch.fpu)
         return -ENOMEM;
@@ -99,7 +103,10 @@ void arch_window_set(struct vcpu *v, unsigned int slot, mfn_t mfn, bool present)
 
 /* ---- descriptor tables ---- */
 
-/* The running cpu's own page of descriptors is the last of either table, so HV_x always mean the same. */
+/*
+ * The running cpu's own page of descriptors is the last of either table, so HV_x always mean the
+ * same.
+ */
 static void load_gdt(uint64_t base) {
     const struct PACKED {
         uint16_t limit;
@@ -212,7 +219,10 @@ uint64_t arch_get_segment_base(struct vcpu *v, unsigned int which) {
     return rdmsr(which == SEGBASE_FS ? MSR_FS_BASE : active_gs_msr(v, which));
 }
 
-/* v is in kernel mode. Some processors keep the old base with a null selector, hence the flat one first. */
+/*
+ * v is in kernel mode. Some processors keep the old base with a null selector, hence the flat one
+ * first.
+ */
 int arch_load_user_gs(struct vcpu *v, uint16_t selector) {
     uint64_t flags = irq_save();
     bool ok;

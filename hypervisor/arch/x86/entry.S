@@ -239,8 +239,9 @@ exit_from_call:
         jne     exit_from_call_slow
 
 /*
- * rbx: vcpu, which leaves by sysret; all but the caller's registers are in place. The rip is canonical
- * but for one case: `syscall` in the last two bytes of the low half. There sysret would fault, in ring 0.
+ * rbx: vcpu, which leaves by sysret; all but the caller's registers are in place. The rip is
+ *      canonical but for one case: `syscall` in the last two bytes of the low half. There sysret
+ *      would fault, in ring 0.
  */
 exit_sysret:
         mov     V_rip(%rbx), %rcx
@@ -382,8 +383,8 @@ guest_syscall_fault:
         jmp     exit_from_call
 
 /*
- * The iret hypercall, rsp: vcpu. Common form: returns with events on and none pending, no NMI about,
- * to a user mode that has a page table, or to kernel mode. Everything else: the C handler.
+ * The iret hypercall, rsp: vcpu. Common form: returns with events on and none pending, no NMI
+ * about, to a user mode that has a page table, or to kernel mode. Everything else: the C handler.
  * The frame is read once, onto our stack, and judged there.
  */
 guest_iret:
@@ -439,7 +440,9 @@ guest_iret:
 1:      iretq
         EXTABLE 1b, guest_iretq_fault
 
-/* rdx: vcpu. Do it again as any hypercall; every register it may need is the frame's or in place. */
+/*
+ * rdx: vcpu. Do it again as any hypercall; every register it may need is the frame's or in place.
+ */
 guest_iret_fault:
         CLAC
 guest_iret_in_c:
@@ -458,7 +461,10 @@ entry_syscall_compat:
         call    pv_guest_syscall
         jmp     exit_from_call
 
-/* `sysenter` (Intel). rsp: stack top. It keeps no return address, and rflags but for IF as they were. */
+/*
+ * `sysenter` (Intel). rsp: stack top. It keeps no return address, and rflags but for IF as they
+ * were.
+ */
         .globl  entry_sysenter
 entry_sysenter:
         pushfq

@@ -14,7 +14,7 @@
 #define SYSCALL_CLEARS 0x3f7fd5
 
 struct smap_site {
-    int32_t at;                      /* relative to the field itself */
+    int32_t at; /* relative to the field itself */
     uint32_t last_byte;
 };
 extern const struct smap_site smap_sites_start[], smap_sites_end[];
@@ -45,9 +45,9 @@ static INIT_TEXT void patch_smap_sites(void) {
  *     mov %rsp, scratch(%rip); mov current(%rip), %rsp; jmp target
  */
 static INIT_TEXT void write_stub(char *at, const struct cpu *cpu, const char *target) {
-    uint8_t code[] = {0x48, 0x89, 0x25, 0, 0, 0, 0,     /* mov %rsp, x(%rip) */
-                      0x48, 0x8b, 0x25, 0, 0, 0, 0,     /* mov x(%rip), %rsp */
-                      0xe9, 0, 0, 0, 0};                /* jmp */
+    uint8_t code[] = {0x48, 0x89, 0x25, 0, 0, 0, 0, /* mov %rsp, x(%rip) */
+                      0x48, 0x8b, 0x25, 0, 0, 0, 0, /* mov x(%rip), %rsp */
+                      0xe9, 0,    0,    0, 0};      /* jmp */
     const void *operands[] = {&cpu->arch.scratch[0], &cpu->current, target};
     static const uint8_t ends[] = {7, 14, 19};
 
@@ -68,7 +68,10 @@ INIT_TEXT void cpu_entry_init(struct cpu *cpu) {
     write_stub(stubs + SYSCALL_STUB_SIZE / 2, cpu, entry_syscall_compat);
 
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
-    /* sysret adds 16 to the upper selector for cs and 8 for ss; syscall takes the lower one and 8 more. */
+    /*
+     * sysret adds 16 to the upper selector for cs and 8 for ss; syscall takes the lower one and 8
+     * more.
+     */
     wrmsr(MSR_STAR, (uint64_t)FLAT_RING3_CS32 << 48 | (uint64_t)HV_CS << 32);
     wrmsr(MSR_LSTAR, (uintptr_t)stubs);
     wrmsr(MSR_CSTAR, (uintptr_t)stubs + SYSCALL_STUB_SIZE / 2);

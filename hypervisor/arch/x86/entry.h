@@ -1,9 +1,9 @@
 /*
  * The ways in and out of the hypervisor (entry.S, traps.c).
  *
- * From a guest the processor pushes its frame straight into v->arch.regs (the TSS says so); the stubs
- * push the rest below it and continue on the cpu's stack. From the hypervisor itself frames stay on
- * the stack in use. #DB, NMI, #DF and #MC come on stacks of their own (ENTRY_IST).
+ * From a guest the processor pushes its frame straight into v->arch.regs (the TSS says so); the
+ * stubs push the rest below it and continue on the cpu's stack. From the hypervisor itself frames
+ * stay on the stack in use. #DB, NMI, #DF and #MC come on stacks of their own (ENTRY_IST).
  */
 #ifndef ARCH_X86_ENTRY_H
 #define ARCH_X86_ENTRY_H
@@ -26,18 +26,22 @@ extern const uint64_t entry_vectors[256];
 #define TRAP_PF  14
 #define TRAP_MC  18
 
-/* The IST slot (1-7) of a vector, 0 for none. #DB shares its stack with #DF, which never returns. */
+/*
+ * The IST slot (1-7) of a vector, 0 for none. #DB shares its stack with #DF, which never returns.
+ */
 static inline unsigned int entry_ist(unsigned int vector) {
-    return vector == TRAP_NMI                           ? 1
-           : vector == TRAP_MC                          ? 2
-           : vector == TRAP_DF || vector == TRAP_DB     ? 3
-                                                        : 0;
+    return vector == TRAP_NMI                       ? 1
+           : vector == TRAP_MC                      ? 2
+           : vector == TRAP_DF || vector == TRAP_DB ? 3
+                                                    : 0;
 }
 static inline bool entry_guest_may_int(unsigned int vector) {
     return vector == TRAP_BP || vector == TRAP_OF || vector == 0x80;
 }
 
-/* This cpu's syscall and sysenter entries, FPU control bits. Once per cpu, on it; boot cpu first. */
+/*
+ * This cpu's syscall and sysenter entries, FPU control bits. Once per cpu, on it; boot cpu first.
+ */
 void cpu_entry_init(struct cpu *cpu);
 
 /* Run this_cpu()->current; what was on the stack is gone. Interrupts may be on or off. */

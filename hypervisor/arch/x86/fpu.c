@@ -9,9 +9,9 @@
 #include "core/vcpu.h"
 #include "lib/string.h"
 
-#define XCR0_X87 BIT(0)
-#define XCR0_SSE BIT(1)
-#define XCR0_AVX BIT(2)
+#define XCR0_X87    BIT(0)
+#define XCR0_SSE    BIT(1)
+#define XCR0_AVX    BIT(2)
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_POLICY (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512)
 
@@ -104,8 +104,7 @@ void arch_vcpu_fpu_load(struct vcpu *v, const void *fxsave_512) {
 /* AVX needs SSE, AVX-512 needs AVX and comes whole; the processor insists on the same. */
 int arch_vcpu_set_xcr0(struct vcpu *v, uint64_t xcr0) {
     if (!(xcr0 & XCR0_X87) || xcr0 & ~xcr0_mask || (xcr0 & XCR0_AVX && !(xcr0 & XCR0_SSE)) ||
-        (xcr0 & XCR0_AVX512 &&
-         (xcr0 & (XCR0_AVX | XCR0_AVX512)) != (XCR0_AVX | XCR0_AVX512)))
+        (xcr0 & XCR0_AVX512 && (xcr0 & (XCR0_AVX | XCR0_AVX512)) != (XCR0_AVX | XCR0_AVX512)))
         return -EINVAL;
     v->arch.xcr0 = xcr0;
     v->arch.xcr0_accum |= xcr0;

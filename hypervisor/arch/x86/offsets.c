@@ -1,4 +1,7 @@
-/* Compiled to assembly only: the structure offsets that entry.S and usercopy.S need become build/offsets.h. */
+/*
+ * Compiled to assembly only: the structure offsets that entry.S and usercopy.S need become
+ * build/offsets.h.
+ */
 #include <abi/xen.h>
 
 #include "arch/x86/entry.h"

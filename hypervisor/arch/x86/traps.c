@@ -1,4 +1,5 @@
 /* Exceptions in C: from the guest (handed to pv) and from the hypervisor (fixed up, or the end). */
+#include "pv/traps.h"
 #include "arch/x86/entry.h"
 #include "arch/x86/processor.h"
 #include "arch/x86/window.h"
@@ -7,7 +8,6 @@
 #include "core/domain.h"
 #include "lib/string.h"
 #include "pv/descriptor.h"
-#include "pv/traps.h"
 
 #define DR6_RESERVED 0xffff0ff0
 #define PF_PRESENT   BIT(0)
@@ -18,7 +18,7 @@
 #define RFLAGS_AC    BIT(18)
 
 struct exception_table_entry {
-    int32_t from, to;                /* relative to the field itself */
+    int32_t from, to; /* relative to the field itself */
 };
 extern const struct exception_table_entry exception_table_start[], exception_table_end[];
 /* entry.S: the fixup that marks an iretq to a guest, and where to go on once it is sorted out. */
@@ -29,7 +29,8 @@ static uint64_t table_address(const int32_t *field) {
 }
 
 static uint64_t find_fixup(uint64_t rip) {
-    for (const struct exception_table_entry *e = exception_table_start; e < exception_table_end; e++)
+    for (const struct exception_table_entry *e = exception_table_start; e < exception_table_end;
+         e++)
         if (table_address(&e->from) == rip)
             return table_address(&e->to);
     return 0;
@@ -58,8 +59,9 @@ static bool ldt_window_fault(struct vcpu *v, uint64_t va) {
 }
 
 /*
- * In ring 3 only descriptor tables are read as a supervisor, and those are ours. QEMU before 8.0 reads the
- * frame of a guest's iretq in that way, too, and then finds SMAP in the way: do without.
+ * In ring 3 only descriptor tables are read as a supervisor, and those are ours. QEMU before 8.0
+ * reads the frame of a guest's iretq in that way, too, and then finds SMAP in the way: do
+ * without.
  */
 static bool smap_is_broken(const struct cpu_user_regs *regs, uint64_t va) {
     if ((regs->error_code & (PF_PRESENT | PF_USER)) != PF_PRESENT || !(read_cr4() & CR4_SMAP) ||
@@ -98,8 +100,8 @@ void guest_stack_fault(struct vcpu *v) {
 }
 
 /*
- * iretq would not take the frame (the guest's selectors or rip): the guest is to see that as a fault
- * of its own at its target. All its registers are in ours, its frame is where rsp points.
+ * iretq would not take the frame (the guest's selectors or rip): the guest is to see that as a
+ * fault of its own at its target. All its registers are in ours, its frame is where rsp points.
  */
 static void iretq_failed(struct cpu_user_regs *regs) {
     struct cpu *cpu = this_cpu();
@@ -107,8 +109,8 @@ static void iretq_failed(struct cpu_user_regs *regs) {
     struct cpu_user_regs *guest = &v->arch.regs;
 
     memcpy(guest, regs, offsetof(struct cpu_user_regs, rip)); /* general registers, error, vector */
-    memcpy(&guest->rip, (const void *)regs->rsp, offsetof(struct cpu_user_regs, es) -
-                                                     offsetof(struct cpu_user_regs, rip));
+    memcpy(&guest->rip, (const void *)regs->rsp,
+           offsetof(struct cpu_user_regs, es) - offsetof(struct cpu_user_regs, rip));
     v->arch.exit = EXIT_IRET;
     regs->rip = (uintptr_t)guest_trapped;
     regs->rsp = (uintptr_t)cpu;
@@ -136,8 +138,7 @@ static void hypervisor_fault(struct cpu_user_regs *regs) {
     if (regs->entry_vector == TRAP_PF && fault_cured(regs, va))
         return;
     fixup = find_fixup(regs->rip);
-    if (fixup == (uintptr_t)guest_iretq_fault &&
-        (((const uint64_t *)regs->rsp)[1] & 3) == 3)
+    if (fixup == (uintptr_t)guest_iretq_fault && (((const uint64_t *)regs->rsp)[1] & 3) == 3)
         iretq_failed(regs);
     else if (fixup && fixup != (uintptr_t)guest_iretq_fault)
         regs->rip = fixup;
@@ -147,8 +148,8 @@ static void hypervisor_fault(struct cpu_user_regs *regs) {
 }
 
 /*
- * Here anything may be interrupted, also entry and exit code: touch nothing but this stack, and leave
- * a mark where the next exit to dom0 looks. Reason bits are those of port 0x61.
+ * Here anything may be interrupted, also entry and exit code: touch nothing but this stack, and
+ * leave a mark where the next exit to dom0 looks. Reason bits are those of port 0x61.
  */
 static void nmi(void) {
     uint8_t reason = inb(0x61) & 0xc0;

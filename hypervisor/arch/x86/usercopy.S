@@ -1,4 +1,7 @@
-/* Copies between the hypervisor and the guest addresses that are mapped now; ranges checked by the caller. */
+/*
+ * Copies between the hypervisor and the guest addresses that are mapped now; ranges checked by
+ * the caller.
+ */
 #include <abi/errno.h>
 
 #include "arch/x86/asm.h"

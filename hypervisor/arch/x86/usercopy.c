@@ -8,7 +8,10 @@
 int guest_copy(void *to, const void *from, size_t len);
 int guest_clear(void *to, size_t len);
 
-/* No byte of [va, va + len) is ours, and the sum does not wrap. What is not canonical just faults. */
+/*
+ * No byte of [va, va + len) is ours, and the sum does not wrap. What is not canonical just
+ * faults.
+ */
 static bool guest_range_ok(uint64_t va, size_t len) {
     uint64_t last;
 

@@ -6,7 +6,7 @@
 #include "core/vcpu.h"
 
 #define WINDOW_SLOTS    32
-#define WINDOW_HV_SLOT  14           /* the running cpu's page of descriptors */
+#define WINDOW_HV_SLOT  14 /* the running cpu's page of descriptors */
 #define WINDOW_LDT_SLOT 16
 #define LDT_WINDOW_SIZE (16 * PAGE_SIZE)
 
