@@ -39,7 +39,7 @@ struct option {
 /* Set every option that the line mentions. Options it does not mention keep their value. */
 void cmdline_parse(const char *line);
 
-/* For OPTION_CALL: a number (decimal, 0x, 0) at *s, which moves on behind it; false if there is none. */
+/* For OPTION_CALL: a number (decimal or 0x) at *s, which moves on behind it; false if none. */
 bool cmdline_number(const char **s, uint64_t *n);
 /* The same with a unit: B, K, M, G or T, in either case; KiB if there is no letter, as in Xen. */
 bool cmdline_size(const char **s, uint64_t *bytes);

@@ -144,7 +144,11 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list args) {
         case 'o':
             u = narrow_unsigned(s.shift < 0 ? va_arg(ap, uint64_t) : va_arg(ap, unsigned int),
                                 s.shift);
-            text = !s.alternate || !u ? "" : *f == 'x' ? "0x" : *f == 'X' ? "0X" : *f == 'o' ? "0" : "";
+            text = !s.alternate || !u ? ""
+                   : *f == 'x'        ? "0x"
+                   : *f == 'X'        ? "0X"
+                   : *f == 'o'        ? "0"
+                                      : "";
             put_number(&o, u, *f == 'u' ? 10 : *f == 'o' ? 8 : 16, *f == 'X', text, &s);
             break;
         case 'p':

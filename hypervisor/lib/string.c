@@ -1,6 +1,6 @@
 #include "lib/string.h"
 
-/* `rep movs` is the fastest copy on every processor of the last decade, and needs no vector registers. */
+/* `rep movs` is fast on every processor of the last decade, and needs no vector registers. */
 void *memcpy(void *dst, const void *src, size_t n) {
     void *d = dst;
     size_t words = n / 8, bytes = n % 8;

@@ -1,5 +1,5 @@
 /* links: arch/x86/acpi-tables.c */
-/* The readers are pure functions of bytes: with boot-info-test.c, the parts of arch/x86 that run on the host. */
+/* The readers are pure functions of bytes, so they run on the host, as boot-info-test.c does. */
 #include "arch/x86/acpi-tables.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 static struct acpi_info info;
 
-/* Tables in a heap block of their exact length: a read beyond the end is an error of the sanitizer. */
+/* Tables in heap blocks of their exact length: the sanitizer sees a read beyond the end. */
 static void madt(const void *entries, size_t len) {
     uint8_t *table = calloc(1, 44 + len);
 
@@ -50,7 +50,8 @@ TEST(a_madt_names_processors_ioapics_and_overrides) {
 }
 
 TEST(a_processor_named_twice_is_one) {
-    static const uint8_t entries[] = {0, 8, 0, 6, 1, 0, 0, 0, 9, 16, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t entries[] = {0, 8,  0, 6, 1, 0, 0, 0, /* LAPIC */
+                                      9, 16, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
 
     madt(entries, sizeof(entries));
     EXPECT_EQ(info.nr_cpus, 1);
@@ -67,8 +68,8 @@ TEST(more_processors_than_fit_are_counted) {
 }
 
 TEST(lengths_that_lie_end_the_reading) {
-    static const uint8_t zero[] = {0, 0, 1, 1, 1, 0, 0, 0}, one[] = {0, 1}, beyond[] = {0, 9, 1, 1, 1, 0, 0, 0},
-                         too_short[] = {0, 4, 1, 1}, half[] = {0};
+    static const uint8_t zero[] = {0, 0, 1, 1, 1, 0, 0, 0}, one[] = {0, 1}, half[] = {0},
+                         beyond[] = {0, 9, 1, 1, 1, 0, 0, 0}, too_short[] = {0, 4, 1, 1};
 
     madt(zero, sizeof(zero));
     EXPECT_EQ(info.nr_cpus, 0);

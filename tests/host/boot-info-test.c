@@ -10,7 +10,8 @@
 #include "test.h"
 
 /* An image of 8 KiB: only its size is looked at. */
-__asm__(".pushsection .data; .globl image_start, image_end; image_start: .space 8192; image_end: .popsection");
+__asm__(".pushsection .data; .globl image_start, image_end\n"
+        "image_start: .space 8192; image_end: .popsection");
 
 static struct range given[32];
 static unsigned int nr_given;
@@ -28,7 +29,8 @@ static uint32_t used;
 
 static void start(void) {
     if (!low)
-        low = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+        low = mmap(NULL, 65536, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     REQUIRE(low != MAP_FAILED);
     memset(low, 0xa5, 65536);
     used = 0;
@@ -65,7 +67,8 @@ static const char *parse_mb2(uint32_t info) {
     return multiboot_parse(&boot_info, MULTIBOOT2_LOADER_MAGIC, info);
 }
 
-static const uint64_t mmap_tag[] = {24, 0, 0x9f000, 1, 0x100000, 0x7f00000, 1, 0xfffc0000, 0x40000, 2};
+static const uint64_t mmap_tag[] = {24, 0,          0x9f000, 1, 0x100000, 0x7f00000,
+                                    1,  0xfffc0000, 0x40000, 2};
 
 TEST(multiboot_1_of_qemu_puts_file_names_first) {
     struct {

@@ -59,7 +59,8 @@ TEST(values_are_set_and_the_last_mention_wins) {
 }
 
 TEST(flags_know_every_way_to_say_no) {
-    static const char *const off[] = {"no-flag", "noflag", "flag=off", "flag=0", "flag=no", "flag=false"};
+    static const char *const off[] = {"no-flag", "noflag",  "flag=off",
+                                      "flag=0",  "flag=no", "flag=false"};
     static const char *const on[] = {"flag", "flag=on", "flag=1", "flag=yes", "flag=true"};
 
     for (unsigned int i = 0; i < ARRAY_LEN(off); i++) {

@@ -48,7 +48,8 @@ enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_BASE = 5, 
 #define LAPIC_ENABLED 1
 #define XAPIC_NO_ID   0xff
 
-static INIT_TEXT void add_cpu(struct acpi_info *a, uint32_t apic_id, uint32_t acpi_id, uint32_t flags) {
+static INIT_TEXT void add_cpu(struct acpi_info *a, uint32_t apic_id, uint32_t acpi_id,
+                              uint32_t flags) {
     if (!(flags & LAPIC_ENABLED))
         return;
     for (unsigned int i = 0; i < MIN(a->nr_cpus, NR_CPUS); i++)
@@ -88,7 +89,8 @@ static INIT_TEXT void read_madt_entry(struct acpi_info *a, const struct madt_ent
 
 /* Least lengths by type; 0: not ours to read. */
 static INIT_DATA uint8_t madt_entry_len[] = {
-    [MADT_LAPIC] = 8, [MADT_IOAPIC] = 12, [MADT_OVERRIDE] = 10, [MADT_LAPIC_BASE] = 12, [MADT_X2APIC] = 16,
+    [MADT_LAPIC] = 8,       [MADT_IOAPIC] = 12, [MADT_OVERRIDE] = 10,
+    [MADT_LAPIC_BASE] = 12, [MADT_X2APIC] = 16,
 };
 
 INIT_TEXT void acpi_parse_madt(struct acpi_info *a, const void *table, size_t len) {

@@ -1,4 +1,4 @@
-/* Layouts of the ACPI tables we read, and the readers: pure functions of verified bytes (ACPI 6.4). */
+/* The ACPI tables we read (ACPI 6.4), and the readers: pure functions of verified bytes. */
 #ifndef ARCH_X86_ACPI_TABLES_H
 #define ARCH_X86_ACPI_TABLES_H
 

@@ -54,13 +54,13 @@ static INIT_TEXT const struct acpi_header *map_table(uint64_t pa) {
     h = map_firmware(pa, sizeof(*h));
     len = h->length;
     if (len < sizeof(*h) || len > TABLE_MAX) {
-        pr_warn("ACPI table %.4s at %lx has a length of %u and is ignored\n", h->signature, pa, len);
+        pr_warn("ACPI table %.4s at %lx: length %u, ignored\n", h->signature, pa, len);
         return NULL;
     }
     h = map_firmware(pa, len);
     if (acpi_sum_is_zero(h, len))
         return h;
-    pr_warn("ACPI table %.4s at %lx has a wrong checksum and is ignored\n", h->signature, pa);
+    pr_warn("ACPI table %.4s at %lx: wrong checksum, ignored\n", h->signature, pa);
     return NULL;
 }
 
@@ -109,7 +109,8 @@ INIT_TEXT void acpi_init(void) {
 
     if (!find_rsdp(&rsdp))
         panic("no ACPI tables: switch ACPI on in the firmware setup (Hospes needs its MADT)");
-    if (!(rsdp.revision >= 2 && read_root(rsdp.xsdt, "XSDT", 8)) && !read_root(rsdp.rsdt, "RSDT", 4))
+    if (!(rsdp.revision >= 2 && read_root(rsdp.xsdt, "XSDT", 8)) &&
+        !read_root(rsdp.rsdt, "RSDT", 4))
         panic("the ACPI root table is damaged: update the firmware");
     if (!acpi.nr_cpus || !acpi.lapic_base)
         panic("ACPI names no processor (MADT): switch the APIC on in the firmware setup");

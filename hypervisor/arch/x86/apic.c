@@ -103,7 +103,7 @@ void apic_eoi(void) {
     apic_write(REG_EOI, 0);
 }
 
-/* Not one of its interrupts is used, but a masked 8259 can still raise spurious ones; LINT0 stays shut. */
+/* A masked 8259 can still raise spurious interrupts; those LINT0, which stays shut, keeps out. */
 static INIT_TEXT void mask_8259(void) {
     outb(0x21, 0xff);
     outb(0xa1, 0xff);

@@ -1,9 +1,9 @@
 /*
  * From the boot loader to C: multiboot 1 and 2 headers, the 32-bit entry, the first page tables.
  *
- * The image is an ELF file whose segments follow each other in the file as in memory, and the headers tell
- * the loader every address: so it is loaded the same way by those that take 64-bit ELF and those
- * that do not.
+ * The image is an ELF file whose segments follow each other in the file as in memory, and the
+ * headers tell the loader every address: so it is loaded the same way by those that take 64-bit
+ * ELF and those that do not.
  */
 #define BIT(n) (1 << (n))
 
@@ -32,7 +32,7 @@ mb2_header:
         .short 3, 0                             /* entry */
         .long 12, PHYS(boot_entry)
         .balign 8
-        .short 5, 1                             /* any framebuffer is welcome (for dom0), none is fine */
+        .short 5, 1                             /* any framebuffer is fine, and so is none */
         .long 20, 0, 0, 0
         .balign 8
         .short 6, 0                             /* modules on page boundaries */
@@ -43,7 +43,7 @@ mb2_end:
 
         .section .init.text, "ax"
         .code32
-/* From the loader: 32-bit protected mode, no paging. eax: its magic; ebx: its information, physical. */
+/* From the loader: 32-bit protected mode, no paging. eax: magic; ebx: information, physical. */
         .globl boot_entry
 boot_entry:
         cli

@@ -132,7 +132,8 @@ static INIT_TEXT bool calibrate(const struct reference *r, struct rates *out) {
     for (unsigned int i = 0; i < TRIES; i++) {
         if (!measure(r, hz, &a) || !measure(r, hz, &b))
             return false;
-        if (agree(a.tsc_khz, b.tsc_khz) && agree(a.apic_khz, b.apic_khz) && a.tsc_khz && a.apic_khz) {
+        if (a.tsc_khz && a.apic_khz && agree(a.tsc_khz, b.tsc_khz) &&
+            agree(a.apic_khz, b.apic_khz)) {
             *out = (struct rates){(a.tsc_khz + b.tsc_khz) / 2, (a.apic_khz + b.apic_khz) / 2};
             return true;
         }

@@ -3,7 +3,8 @@
 #include "arch/x86/processor.h"
 #include "lib/string.h"
 
-enum { SECONDS = 0, MINUTES = 2, HOURS = 4, DAY = 7, MONTH = 8, YEAR = 9, STATUS_A = 10, STATUS_B = 11 };
+enum { SECONDS = 0, MINUTES = 2, HOURS = 4, DAY = 7, MONTH = 8, YEAR = 9 };
+enum { STATUS_A = 10, STATUS_B = 11 };
 #define UPDATING  0x80               /* status A */
 #define BINARY    0x04               /* status B */
 #define HOURS_24  0x02

@@ -21,7 +21,7 @@ static INIT_DATA struct feature {
     {1, 2, 24, FIELD(tsc_deadline), 0},
     {1, 2, 26, FIELD(xsave), CR4_OSXSAVE},
     {1, 2, 31, FIELD(hypervisor), 0},
-    /* Not enabled: guest user mode could change bases behind the back of a kernel that does not see it. */
+    /* Not enabled: guest user mode could change bases behind the back of its kernel. */
     {7, 1, 0, FIELD(fsgsbase), 0},
     {7, 1, 7, FIELD(smep), CR4_SMEP},
     {7, 1, 20, FIELD(smap), CR4_SMAP},

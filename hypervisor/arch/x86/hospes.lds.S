@@ -106,7 +106,8 @@ SECTIONS {
     DEBUG_SECTION(.shstrtab)
 
     /DISCARD/ : {
-        *(.note .note.* .comment .eh_frame .eh_frame_hdr .llvm_addrsig .interp .dynamic .dynsym .dynstr .hash .gnu.*)
+        *(.note .note.* .comment .eh_frame .eh_frame_hdr .llvm_addrsig)
+        *(.interp .dynamic .dynsym .dynstr .hash .gnu.*)
     }
 }
 

@@ -46,7 +46,8 @@ static uint64_t next_edge(const struct boot_memory *map, unsigned int nr, uint64
     return edge;
 }
 
-INIT_TEXT unsigned int memory_map_clean(struct boot_memory *map, unsigned int nr, unsigned int max) {
+INIT_TEXT unsigned int memory_map_clean(struct boot_memory *map, unsigned int nr,
+                                        unsigned int max) {
     static INIT_DATA struct boot_memory in[BOOT_MAX_MEMORY];
     unsigned int nr_in = 0, nr_out = 0;
     uint64_t at = 0, edge;

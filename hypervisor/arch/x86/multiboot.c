@@ -140,18 +140,20 @@ static INIT_TEXT void add_memory(struct boot_info *b, uint64_t start, uint64_t l
 static INIT_TEXT const char *parse_mb1(struct boot_info *b, const struct mb1_info *mb) {
     bool has_name = !(mb->flags & MB1_LOADER_NAME) || !is_grub2(at_phys(mb->boot_loader_name));
     const struct mb1_module *mods = at_phys(mb->mods_addr);
-    const char *error = set_cmdline(b, mb->flags & MB1_CMDLINE ? at_phys(mb->cmdline) : "", has_name);
+    const char *line = mb->flags & MB1_CMDLINE ? at_phys(mb->cmdline) : "";
+    const char *error = set_cmdline(b, line, has_name);
+    uint32_t mmap_len = mb->flags & MB1_MMAP ? mb->mmap_length : 0;
 
     /* It says nothing of the screen, which is as the firmware leaves it. */
     b->video = (struct boot_video){.present = true, .columns = 80, .rows = 25, .font_height = 16};
     for (uint32_t i = 0; !error && mb->flags & MB1_MODS && i < mb->mods_count; i++)
         error = add_module(b, mods[i].start, mods[i].end,
                            mods[i].cmdline ? at_phys(mods[i].cmdline) : "", has_name);
-    for (uint32_t at = 0; mb->flags & MB1_MMAP && at + sizeof(struct mb1_memory) <= mb->mmap_length;) {
+    for (uint32_t at = 0; at + sizeof(struct mb1_memory) <= mmap_len;) {
         const struct mb1_memory *m = at_phys(mb->mmap_addr + at);
 
         add_memory(b, m->start, m->len, m->type);
-        if (m->size > mb->mmap_length)
+        if (m->size > mmap_len)
             break;
         at += m->size + sizeof(m->size);
     }
@@ -159,11 +161,11 @@ static INIT_TEXT const char *parse_mb1(struct boot_info *b, const struct mb1_inf
 }
 
 static INIT_TEXT void parse_mb2_mmap(struct boot_info *b, const struct mb2_mmap *mmap) {
-    uint32_t step = mmap->entry_size;
+    uint32_t step = mmap->entry_size, len = mmap->tag.size;
 
     if (step < sizeof(struct mb2_memory))
         return;
-    for (uint32_t at = sizeof(*mmap); at <= mmap->tag.size && step <= mmap->tag.size - at; at += step) {
+    for (uint32_t at = sizeof(*mmap); at <= len && step <= len - at; at += step) {
         const struct mb2_memory *m = (const void *)((const char *)mmap + at);
 
         add_memory(b, m->start, m->len, m->type);

@@ -13,7 +13,7 @@
 #include "lib/printf.h"
 
 static bool opt_noreboot;
-OPTION_FLAG("noreboot", opt_noreboot, "after a fatal error stop instead of restarting in 5 seconds");
+OPTION_FLAG("noreboot", opt_noreboot, "stop after a fatal error instead of restarting in 5 s");
 
 /* Written by the build (Makefile): functions by address, then their names. */
 struct symbol {

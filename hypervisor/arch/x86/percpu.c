@@ -49,7 +49,8 @@ static void fill(struct cpu *cpu, unsigned int id, void *gdt_page) {
     uint64_t block = STACKS_VA + id * (uint64_t)STACK_BLOCK_SIZE;
 
     *tss = (struct tss64){.rsp0 = block + STACK_MAIN_TOP,
-                          .ist = {block + STACK_IST_NMI, block + STACK_IST_MC, block + STACK_IST_DF},
+                          .ist = {block + STACK_IST_NMI, block + STACK_IST_MC,
+                                  block + STACK_IST_DF},
                           .iomap_base = sizeof(*tss)};
     cpu->id = id;
     cpu->arch.tss = tss;

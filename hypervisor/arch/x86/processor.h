@@ -73,7 +73,9 @@ static inline uint64_t rdmsr(uint32_t msr) {
     return (uint64_t)hi << 32 | lo;
 }
 static inline void wrmsr(uint32_t msr, uint64_t value) {
-    __asm__ volatile("wrmsr" ::"c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+    uint32_t lo = (uint32_t)value, hi = (uint32_t)(value >> 32);
+
+    __asm__ volatile("wrmsr" ::"c"(msr), "a"(lo), "d"(hi) : "memory");
 }
 static inline uint64_t rdtsc(void) {
     uint32_t lo, hi;

@@ -117,7 +117,8 @@ INIT_TEXT void smp_init(void) {
     uint32_t self = this_cpu()->arch.apic_id;
 
     if (acpi.nr_cpus > NR_CPUS)
-        pr_warn("this machine has %u processors, Hospes uses the first %u\n", acpi.nr_cpus, NR_CPUS);
+        pr_warn("this machine has %u processors, Hospes uses the first %u\n", acpi.nr_cpus,
+                NR_CPUS);
     memcpy(phys_to_virt(low_page), trampoline_start, (size_t)(trampoline_end - trampoline_start));
     for (unsigned int i = 0; i < MIN(acpi.nr_cpus, NR_CPUS); i++) {
         if (acpi.cpu[i].apic_id == self) {

@@ -21,6 +21,7 @@
 #include "core/time.h"
 #include "core/timer.h"
 #include "lib/bug.h"
+#include "lib/printf.h"
 #include "pv/dom0-build.h"
 #include "pv/hypercall.h"
 
@@ -49,6 +50,20 @@ static INIT_TEXT void reserve_device_memory(void) {
     memory_map_reserve(acpi.lapic_base, PAGE_SIZE);
     for (unsigned int i = 0; i < acpi.nr_ioapics; i++)
         memory_map_reserve(acpi.ioapic[i].base, PAGE_SIZE);
+}
+
+/*
+ * Linux looks for the RSDP where a BIOS puts it, or asks UEFI. Neither helps where UEFI started us,
+ * so it is told, unless its command line says something else further on.
+ */
+static INIT_TEXT void tell_dom0_rsdp(void) {
+    static INIT_DATA char cmdline[1024];
+    struct boot_module *kernel = &boot_info.module[0];
+    int len = snprintf(cmdline, sizeof(cmdline), "acpi_rsdp=%#lx %s", boot_info.rsdp,
+                       kernel->cmdline);
+
+    if (boot_info.rsdp >= MIB(1) && len < (int)sizeof(cmdline))
+        kernel->cmdline = cmdline;
 }
 
 /* What every cpu needs of core before it may run anything. */
@@ -92,6 +107,7 @@ _Noreturn INIT_TEXT void boot_main(uint32_t magic, uint32_t info) {
     check_modules();
 
     acpi_init();
+    tell_dom0_rsdp();
     power_init();
     apic_init();
     clock_init();

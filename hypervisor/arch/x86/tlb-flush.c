@@ -14,8 +14,8 @@
 
 /*
  * A cpu's mailbox. Senders first merge what they want into `what`, then take a ticket of `wanted`.
- * The owner reads `wanted` before it takes `what` away: so all whom its answer in `done` covers have
- * had their wish fulfilled, by this pass or by one before it.
+ * The owner reads `wanted` before it takes `what` away: so all whom its answer in `done` covers
+ * have had their wish fulfilled, by this pass or by one before it.
  */
 static struct mailbox {
     uint64_t what;

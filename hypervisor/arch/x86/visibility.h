@@ -1,2 +1,2 @@
-/* Included before every file: nothing is exported, so all data is reached relative to rip, without a GOT. */
+/* Included before every file: nothing is exported, so data is reached without a GOT. */
 #pragma GCC visibility push(hidden)
