@@ -5,21 +5,15 @@
 #include "pv/mmu-batch.h"
 #include "pv/mmu-entry.h"
 
-int mmu_get_pg_owner(struct vcpu *curr, domid_t domid, struct domain **out) {
-    if (likely(domid == DOMID_SELF || domid == curr->domain->domid)) {
-        *out = curr->domain;
+int mmu_lookup_pg_owner(struct vcpu *curr, domid_t domid, struct domain **out) {
+    if (domid == curr->domain->domid)
         return 0;
-    }
-    if (domid == DOMID_IO || domid == DOMID_XEN) {
-        *out = domid == DOMID_IO ? dom_io : dom_xen;
-        return curr->domain->privileged ? 0 : -EPERM;
-    }
-    return domain_lookup_controlled(domid, out);
-}
-
-void mmu_put_pg_owner(struct vcpu *curr, struct domain *d) {
-    if (d != curr->domain && d != dom_io && d != dom_xen)
-        domain_put(d);
+    if (domid != DOMID_IO && domid != DOMID_XEN)
+        return domain_lookup_controlled(domid, out);
+    if (!curr->domain->privileged)
+        return -EPERM;
+    *out = domain_get(domid == DOMID_IO ? dom_io : dom_xen);
+    return 0;
 }
 
 /* Store val, with the accessed and dirty bits of the old entry if so asked; returns that entry. */
@@ -62,8 +56,16 @@ static int set_table_entry(struct vcpu *curr, struct domain *d, enum page_type t
     return 0;
 }
 
-int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner, struct page *pg,
-                  unsigned int index, uint64_t val, bool preserve_ad) {
+struct update_owners {
+    struct domain *tables, *frames;
+};
+
+/*
+ * Change one entry of a page as its present type demands: by the rules of a table, or by a plain
+ * store if it is writable or not in use. Uses up a reference of pg.
+ */
+static inline int set_entry(struct vcpu *curr, const struct update_owners *owners, struct page *pg,
+                            unsigned int index, uint64_t val, bool preserve_ad) {
     uint64_t *slot = (uint64_t *)page_to_virt(pg) + index;
     uint64_t word = READ_ONCE(pg->type);
     enum page_type type =
@@ -75,22 +77,17 @@ int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner, 
         return rc;
     }
     if (likely(type == PAGE_L1)) {
-        rc = set_l1e(d, pg_owner, slot, val, preserve_ad);
+        rc = set_l1e(owners->tables, owners->frames, slot, val, preserve_ad);
     } else if (type == PAGE_WRITABLE) {
         slot_store(slot, val, preserve_ad);
     } else {
-        rc = set_table_entry(curr, d, type, slot, val, preserve_ad);
-        mmu_drop(curr,
-                 pg); /* another vcpu may have unlinked the table meanwhile: this can be the last */
+        rc = set_table_entry(curr, owners->tables, type, slot, val, preserve_ad);
+        mmu_drop(curr, pg); /* another vcpu may have unlinked the table: this can be the last */
         return rc;
     }
     page_put_and_type(pg);
     return rc;
 }
-
-struct update_owners {
-    struct domain *tables, *frames;
-};
 
 static int set_m2p(struct domain *d, mfn_t mfn, uint64_t pfn) {
     struct page *pg = mfn_lookup(mfn);
@@ -114,23 +111,19 @@ static int update_one(struct vcpu *curr, void *context, const void *op) {
     pg = mfn_lookup(mfn);
     if (!pg || req->ptr & 4 || !page_get(pg, owners->tables))
         return -EINVAL;
-    return mmu_set_entry(curr, owners->tables, owners->frames, pg,
-                         (req->ptr & ~PAGE_MASK) / sizeof(uint64_t), req->val,
-                         cmd == MMU_PT_UPDATE_PRESERVE_AD);
+    return set_entry(curr, owners, pg, (req->ptr & ~PAGE_MASK) / sizeof(uint64_t), req->val,
+                     cmd == MMU_PT_UPDATE_PRESERVE_AD);
 }
 
 long hypercall_mmu_update(struct vcpu *curr, uint64_t arg[6]) {
-    uint32_t domids =
-        (uint32_t)arg[3]; /* low half: owner of the frames; high half: owner of the tables + 1 */
-    struct update_owners owners = {.tables = curr->domain};
+    /* Low half: owner of the frames. High half: owner of the tables + 1, 0 for the caller. */
+    uint32_t domids = (uint32_t)arg[3], tables = domids >> 16;
+    struct update_owners owners;
     struct mmu_update req;
-    long rc;
+    long rc = mmu_get_pg_owner(curr, tables ? (domid_t)(tables - 1) : DOMID_SELF, &owners.tables);
 
-    if (domids >> 16) {
-        rc = mmu_get_pg_owner(curr, (domids >> 16) - 1, &owners.tables);
-        if (rc)
-            return rc;
-    }
+    if (rc)
+        return rc;
     rc = mmu_get_pg_owner(curr, (domid_t)domids, &owners.frames);
     if (!rc) {
         rc = mmu_batch_run(curr, arg, &req, sizeof(req), update_one, &owners);

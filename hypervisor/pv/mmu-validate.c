@@ -13,10 +13,10 @@ int l1e_get_io(const struct domain *d, const struct domain *pg_owner, uint64_t *
 }
 
 /*
- * Is none of the sixteen entries from t on present? Tables are mostly empty, and walking over them is
- * where fork and exec spend their time: so the empty parts are passed in some twenty instructions a step.
+ * Tables are mostly empty, and walking over them is where fork and exec spend their time: sixteen
+ * empty entries are passed in one step of some twenty instructions.
  */
-#define EMPTY_STEP 16
+#define STEP 16
 
 static inline bool none_present(const uint64_t *t) {
     return !((t[0] | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7] | t[8] | t[9] | t[10] | t[11] |
@@ -24,39 +24,24 @@ static inline bool none_present(const uint64_t *t) {
              PTE_P);
 }
 
-/* The first present entry at or above i, PT_ENTRIES if there is none. */
-static inline size_t next_present(const uint64_t *t, size_t i) {
-    for (; i < PT_ENTRIES; i++) {
-        if (i % EMPTY_STEP == 0)
-            while (none_present(t + i))
-                if ((i += EMPTY_STEP) == PT_ENTRIES)
-                    return i;
-        if (t[i] & PTE_P)
-            break;
-    }
-    return i;
-}
+/* The present entries of table t at and above `from`, upwards / below `top`, downwards. */
+#define for_each_present(i, t, from)                                                               \
+    for (size_t step_ = ROUND_DOWN(from, STEP); step_ < PT_ENTRIES; step_ += STEP)                 \
+        if (!none_present((t) + step_))                                                            \
+            for (i = MAX(step_, from); i < step_ + STEP; i++)                                      \
+                if ((t)[i] & PTE_P)
+#define for_each_present_down(i, t, top)                                                           \
+    for (size_t step_ = ROUND_UP(top, STEP); step_ > 0; step_ -= STEP)                             \
+        if (!none_present((t) + step_ - STEP))                                                     \
+            for (i = MIN(step_, top); i-- > step_ - STEP;)                                         \
+                if ((t)[i] & PTE_P)
 
-/* One above the last present entry below n, 0 if there is none. */
-static inline size_t prev_present(const uint64_t *t, size_t n) {
-    for (; n > 0; n--) {
-        if (n % EMPTY_STEP == 0)
-            while (none_present(t + n - EMPTY_STEP))
-                if ((n -= EMPTY_STEP) == 0)
-                    return 0;
-        if (t[n - 1] & PTE_P)
-            break;
-    }
-    return n;
-}
-
-/* While a table is validated nobody can write to it, so each entry is read once and adjusted in
- * place. */
+/* While a table is validated nobody can write to it: each entry is read once and adjusted in place. */
 static int validate_l1(struct domain *d, uint64_t *t, unsigned int *progress) {
     uint64_t refused = l1e_refused(d);
-    size_t i;
+    size_t i, start = *progress;
 
-    for (i = next_present(t, *progress); i < PT_ENTRIES; i = next_present(t, i + 1)) {
+    for_each_present(i, t, start) {
         uint64_t e = t[i], new = l1e_adjust(e);
         int rc = e & refused ? -EINVAL : l1e_get(d, d, &new);
 
@@ -73,9 +58,9 @@ static int validate_l1(struct domain *d, uint64_t *t, unsigned int *progress) {
 
 static int validate_table(struct domain *d, enum page_type type, uint64_t *t,
                           unsigned int *progress) {
-    size_t i;
+    size_t i, start = *progress;
 
-    for (i = next_present(t, *progress); i < PT_ENTRIES; i = next_present(t, i + 1)) {
+    for_each_present(i, t, start) {
         uint64_t e = t[i];
         struct page *child;
         int rc;
@@ -130,21 +115,21 @@ static int unwind_child(const struct domain *d, uint64_t e) {
 
 static int invalidate_table(const struct domain *d, enum page_type type, uint64_t *t,
                             unsigned int *progress, bool preemptible) {
-    size_t n = *progress;
+    size_t i, top = *progress;
 
-    while (n < PT_ENTRIES && t[n] & PTE_P && unwind_child(d, t[n]))
+    while (top < PT_ENTRIES && t[top] & PTE_P && unwind_child(d, t[top]))
         if (preemptible)
             return -ERESTART;
 
-    for (n = prev_present(t, n); n; n = prev_present(t, n - 1)) {
-        struct page *child = mfn_to_page(pte_mfn(t[n - 1]));
+    for_each_present_down(i, t, top) {
+        struct page *child = mfn_to_page(pte_mfn(t[i]));
 
-        if (type == PAGE_L4 && l4_slot_is_ours(n - 1))
+        if (type == PAGE_L4 && l4_slot_is_ours(i))
             continue;
-        *progress = n - 1;
+        *progress = i;
         if (!preemptible)
             page_put_and_type(child);
-        else if (page_put_and_type_preemptible(child) || (preempt_needed() && n > 1))
+        else if (page_put_and_type_preemptible(child) || (preempt_needed() && i > 0))
             return -ERESTART;
     }
     *progress = 0;
@@ -152,8 +137,9 @@ static int invalidate_table(const struct domain *d, enum page_type type, uint64_
 }
 
 static void invalidate_l1(const uint64_t *t, unsigned int *progress) {
-    for (size_t n = prev_present(t, *progress); n; n = prev_present(t, n - 1))
-        l1e_put(t[n - 1]);
+    size_t i, top = *progress;
+
+    for_each_present_down(i, t, top) l1e_put(t[i]);
     *progress = 0;
 }
 

@@ -54,18 +54,6 @@ static inline uint64_t table_entry_adjust(enum page_type type, uint64_t e) {
 }
 
 /*
- * Replace one entry of a page of d as the page's present type demands: by the rules of a table, or
- * by a plain store if it is writable or not in use.
- * curr: on whose account a dropped tree is torn down.
- * preserve_ad: accessed and dirty bits of the old entry survive, atomically.
- * Locks:  the caller's reference of pg is used up.
- * Errors: -EINVAL bits, frame or slot (the hypervisor's) refused; -EPERM no right to the frame;
- *         -EBUSY the frame is in another use; -ERESTART.
- */
-MUST_CHECK int mmu_set_entry(struct vcpu *curr, struct domain *d, struct domain *pg_owner,
-                             struct page *pg, unsigned int index, uint64_t val, bool preserve_ad);
-
-/*
  * Drop a reference and type count of a table that may be the last ones. What preemption leaves
  * partial is noted in v->arch.unwinding, and taken up by mmu_unwind_finish, which begins and ends
  * every operation. (Two places: one operation can leave the tree that an entry pointed to, and the
@@ -138,8 +126,16 @@ void mmu_flush_issue(const struct mmu_flush *f);
  * The domain whose frames a call names: the caller itself for DOMID_SELF, DOMID_IO and DOMID_XEN
  * where they may, or one it controls. Errors: -ESRCH, -EPERM.
  */
-MUST_CHECK int mmu_get_pg_owner(struct vcpu *curr, domid_t domid, struct domain **out);
-void mmu_put_pg_owner(struct vcpu *curr, struct domain *d);
+MUST_CHECK int mmu_lookup_pg_owner(struct vcpu *curr, domid_t domid, struct domain **out);
+MUST_CHECK static inline int mmu_get_pg_owner(struct vcpu *curr, domid_t domid,
+                                              struct domain **out) {
+    *out = curr->domain;
+    return likely(domid == DOMID_SELF) ? 0 : mmu_lookup_pg_owner(curr, domid, out);
+}
+static inline void mmu_put_pg_owner(struct vcpu *curr, struct domain *d) {
+    if (unlikely(d != curr->domain))
+        domain_put(d);
+}
 
 /* May d map this I/O frame? */
 bool pv_iomem_allowed(const struct domain *d, mfn_t mfn);

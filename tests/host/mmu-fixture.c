@@ -20,7 +20,8 @@ struct domain *dom0, *dom_xen, *dom_io;
 struct domain *fx_d, *fx_other;
 struct vcpu *fx_v;
 uint8_t fx_guest[FX_GUEST_SIZE];
-unsigned int fx_flushes_all, fx_flushes_one, fx_loads, fx_injected, fx_freed, fx_preempt_in, fx_rounds;
+unsigned int fx_flushes_all, fx_flushes_one, fx_loads, fx_injected, fx_freed, fx_preempt_in,
+    fx_rounds;
 cpumask_t fx_flushed;
 
 static struct cpu all_cpus[FX_CPUS];
@@ -139,6 +140,10 @@ int domain_lookup_controlled(domid_t domid, struct domain **out) {
     __atomic_fetch_add(&(*out)->refs, 1, __ATOMIC_SEQ_CST);
     return 0;
 }
+struct domain *domain_get(struct domain *d) {
+    __atomic_fetch_add(&d->refs, 1, __ATOMIC_SEQ_CST);
+    return d;
+}
 void domain_put(struct domain *d) {
     __atomic_fetch_sub(&d->refs, 1, __ATOMIC_SEQ_CST);
 }
@@ -209,7 +214,8 @@ void fx_reset(void) {
 }
 
 struct fx_tree fx_tree(void) {
-    struct fx_tree t = {fx_alloc(fx_d), fx_alloc(fx_d), fx_alloc(fx_d), fx_alloc(fx_d), fx_alloc(fx_d)};
+    struct fx_tree t = {fx_alloc(fx_d), fx_alloc(fx_d), fx_alloc(fx_d), fx_alloc(fx_d),
+                        fx_alloc(fx_d)};
 
     fx_table(t.l4)[0] = fx_pte(t.l3, FX_RW);
     fx_table(t.l3)[0] = fx_pte(t.l2, FX_RW);
@@ -229,7 +235,8 @@ struct fx_tree fx_live_tree(void) {
 
 typedef long (*hypercall)(struct vcpu *curr, uint64_t arg[6]);
 
-static long run(hypercall call, const void *ops, size_t len, unsigned int n, unsigned int *done, domid_t domid) {
+static long run(hypercall call, const void *ops, size_t len, unsigned int n, unsigned int *done,
+                domid_t domid) {
     uint64_t arg[6] = {FX_GUEST + 64, n, done ? FX_GUEST : 0, domid};
     long rc;
 
@@ -257,8 +264,9 @@ static uint64_t want_refs[FX_FRAMES], want_type[FX_FRAMES];
 static bool consistent;
 
 static void complain(const struct page *pg, const char *what, uint64_t have, uint64_t want) {
-    fprintf(stderr, "frame %#lx: %s %#lx, counted %#lx (type word %#lx)\n", (unsigned long)page_to_mfn(pg).n, what,
-            (unsigned long)have, (unsigned long)want, (unsigned long)pg->type);
+    fprintf(stderr, "frame %#lx: %s %#lx, counted %#lx (type word %#lx)\n",
+            (unsigned long)page_to_mfn(pg).n, what, (unsigned long)have, (unsigned long)want,
+            (unsigned long)pg->type);
     consistent = false;
 }
 

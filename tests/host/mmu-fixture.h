@@ -11,18 +11,19 @@
 #include "pv/mmu.h"
 #include "test.h"
 
-#define FX_FRAMES  768  /* RAM; the 64 frames above are I/O */
-#define FX_IO      (mfn_of(FX_FRAMES + 1))
-#define FX_CPUS    4
-#define FX_GUEST   UINT64_C(0x7f0000000000) /* guest addresses FX_GUEST.. are fx_guest[] */
+#define FX_FRAMES     768 /* RAM; the 64 frames above are I/O */
+#define FX_IO         (mfn_of(FX_FRAMES + 1))
+#define FX_CPUS       4
+#define FX_GUEST      UINT64_C(0x7f0000000000) /* guest addresses FX_GUEST.. are fx_guest[] */
 #define FX_GUEST_SIZE 16384
 
 extern struct domain *fx_d, *fx_other; /* a plain guest with FX_CPUS vcpus; another domain */
 extern struct vcpu *fx_v;              /* fx_d's vcpu 0, current on cpu 0 */
 extern uint8_t fx_guest[FX_GUEST_SIZE];
 extern unsigned int fx_flushes_all, fx_flushes_one, fx_loads, fx_injected, fx_freed;
-extern cpumask_t fx_flushed;           /* cpus of the last _mask call */
-extern unsigned int fx_preempt_in;     /* work turns up at the n-th frame looked up from now; 0: never */
+extern cpumask_t fx_flushed; /* cpus of the last _mask call */
+extern unsigned int
+    fx_preempt_in; /* work turns up at the n-th frame looked up from now; 0: never */
 
 /* A fresh machine. */
 void fx_reset(void);

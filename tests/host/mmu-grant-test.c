@@ -85,7 +85,8 @@ TEST(a_grant_is_mapped_at_an_entry_with_the_bits_asked_for) {
     g = fx_alloc(fx_other);
     at = page_to_mfn(t.l1).n << PAGE_SHIFT | 20 * 8;
     EXPECT_EQ(map(at, g, flags), GNTST_okay);
-    EXPECT_EQ(fx_table(t.l1)[20], fx_pte(g, PTE_P | PTE_RW | PTE_US | PTE_G | PTE_AD | PTE_NX | BIT(9) | BIT(11)));
+    EXPECT_EQ(fx_table(t.l1)[20],
+              fx_pte(g, PTE_P | PTE_RW | PTE_US | PTE_G | PTE_AD | PTE_NX | BIT(9) | BIT(11)));
     EXPECT_EQ(map(at + 4, g, flags), GNTST_general_error);
     EXPECT_EQ(unmap(at + 4, g, flags), GNTST_general_error);
     EXPECT_EQ(map(page_to_mfn(t.l2).n << PAGE_SHIFT, g, flags), GNTST_general_error);

@@ -14,7 +14,8 @@ static uint64_t slot_of(const struct page *pg, unsigned int i) {
     return page_to_mfn(pg).n << PAGE_SHIFT | i * sizeof(uint64_t);
 }
 
-static long update_by(const struct page *pg, unsigned int i, uint64_t val, unsigned int cmd, domid_t domid) {
+static long update_by(const struct page *pg, unsigned int i, uint64_t val, unsigned int cmd,
+                      domid_t domid) {
     struct mmu_update req = {slot_of(pg, i) | cmd, val};
     unsigned int done = 0;
     long rc = fx_mmu_update(&req, 1, &done, domid);
@@ -74,9 +75,11 @@ TEST(accessed_and_dirty_bits_change_without_touching_references) {
     fx_reset();
     t = fx_live_tree();
     refs = t.data->refs;
-    EXPECT_EQ(update(t.l1, 1, fx_pte(t.data, PTE_P | PTE_RW | PTE_US | PTE_GUEST_KERNEL | PTE_AVL)), 0);
+    EXPECT_EQ(update(t.l1, 1, fx_pte(t.data, PTE_P | PTE_RW | PTE_US | PTE_GUEST_KERNEL | PTE_AVL)),
+              0);
     EXPECT_EQ(t.data->refs, refs);
-    EXPECT_EQ(fx_table(t.l1)[1], fx_pte(t.data, PTE_P | PTE_RW | PTE_US | PTE_GUEST_KERNEL | PTE_AVL));
+    EXPECT_EQ(fx_table(t.l1)[1],
+              fx_pte(t.data, PTE_P | PTE_RW | PTE_US | PTE_GUEST_KERNEL | PTE_AVL));
 }
 
 TEST(preserve_ad_keeps_the_bits_of_the_old_entry) {
@@ -358,6 +361,16 @@ TEST(asking_the_tables_for_rights) {
 
 static struct page *pool[POOL];
 
+/* One mmu_update from an area of the vcpu's own; may be preempted. */
+static long update_once(struct vcpu *v, const struct page *pg, unsigned int i, uint64_t val,
+                        bool preserve_ad) {
+    struct mmu_update req = {slot_of(pg, i) | (preserve_ad ? MMU_PT_UPDATE_PRESERVE_AD : 0), val};
+    uint64_t arg[6] = {FX_GUEST + 1024 + v->id * sizeof(req), 1, 0, DOMID_SELF};
+
+    memcpy(fx_guest + 1024 + v->id * sizeof(req), &req, sizeof(req));
+    return hypercall_mmu_update(v, arg);
+}
+
 /* One random operation on a pool of frames, as vcpu `cpu`. */
 static void random_step(unsigned int *seed) {
     struct page *pg = pool[rand_r(seed) % POOL], *target = pool[rand_r(seed) % POOL];
@@ -382,8 +395,7 @@ static void random_step(unsigned int *seed) {
         rc = mmu_new_user_base(v, r & 0x400 ? page_to_mfn(pg) : mfn_of(0));
         break;
     default:
-        if (page_get(pg, fx_d))
-            rc = mmu_set_entry(v, fx_d, fx_d, pg, slot, r & 0x10000 ? 0 : fx_pte(target, flags), r & 128);
+        rc = (int)update_once(v, pg, slot, r & 0x10000 ? 0 : fx_pte(target, flags), r & 128);
         break;
     }
     if (rc != -ERESTART || r & 1) /* sometimes nobody comes back */

@@ -209,7 +209,8 @@ TEST(the_hypervisors_slots_of_an_l4_are_written_whatever_was_there) {
     fx_reset();
     t = fx_tree();
     for (unsigned int i = 255; i < 273; i++)
-        fx_table(t.l4)[i] = fx_pte(l4_slot_is_ours(i) ? fx_alloc(fx_other) : t.l3, FX_RW | PTE_PSE * l4_slot_is_ours(i));
+        fx_table(t.l4)[i] = fx_pte(l4_slot_is_ours(i) ? fx_alloc(fx_other) : t.l3,
+                                   FX_RW | PTE_PSE * l4_slot_is_ours(i));
     EXPECT_EQ(pin(t.l4, PAGE_L4), 0);
     EXPECT_CONSISTENT();
     EXPECT_EQ(PT_COUNT(t.l3->type), 3);

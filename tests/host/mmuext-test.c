@@ -140,7 +140,9 @@ TEST(flushes_of_a_batch_are_issued_once) {
     uint64_t vcpus = 1 << 1 | 1 << 3;
     struct mmuext_op op[4] = {
         {.cmd = MMUEXT_INVLPG_LOCAL, .arg1.linear_addr = 0x5000},
-        {.cmd = MMUEXT_INVLPG_MULTI, .arg1.linear_addr = 0x5000, .arg2.vcpumask = {FX_GUEST + 8192}},
+        {.cmd = MMUEXT_INVLPG_MULTI,
+         .arg1.linear_addr = 0x5000,
+         .arg2.vcpumask = {FX_GUEST + 8192}},
         {.cmd = MMUEXT_INVLPG_LOCAL, .arg1.linear_addr = 0x6000},
         {.cmd = MMUEXT_TLB_FLUSH_ALL},
     };

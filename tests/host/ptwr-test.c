@@ -115,7 +115,7 @@ TEST(only_writes_of_the_guest_kernel_to_its_own_l1_tables_are_taken) {
 
 TEST(a_writable_table_mapping_cannot_be_made_by_writing_its_own_table) {
     begin();
-    fx_v->arch.regs.rdi = 0; /* the entry that maps the table itself */
+    fx_v->arch.regs.rdi = 0;             /* the entry that maps the table itself */
     EXPECT(!FAULT(0, 0x80, 0x0f, 0x02)); /* orb $2,(%rdi): RW */
     EXPECT_EQ(fx_table(t.l1)[0] & PTE_RW, 0);
 }
@@ -124,17 +124,18 @@ TEST(other_instructions_and_operands_are_left_alone) {
     begin();
     fx_v->arch.regs.rdi = SLOT_VA;
     fx_v->arch.regs.rsi = 0;
-    EXPECT(!FAULT(SLOT_VA, 0x48, 0x01, 0x37));                   /* add */
-    EXPECT(!FAULT(SLOT_VA, 0x48, 0x0f, 0xc7, 0x0f));             /* cmpxchg16b */
-    EXPECT(!FAULT(SLOT_VA, 0x0f, 0xc7, 0x0f));                   /* cmpxchg8b */
-    EXPECT(!FAULT(SLOT_VA, 0x48, 0x89, 0xf7));                   /* mov %rsi,%rdi */
-    EXPECT(!FAULT(SLOT_VA, 0x65, 0x48, 0x89, 0x37));             /* gs: */
-    EXPECT(!FAULT(SLOT_VA, 0x67, 0x48, 0x89, 0x37));             /* 32-bit address */
-    EXPECT(!FAULT(SLOT_VA, 0xf3, 0x48, 0xab));                   /* rep stos */
-    EXPECT(!FAULT(SLOT_VA, 0x80, 0x3f, 0x00));                   /* cmpb $0,(%rdi) */
-    EXPECT(!FAULT(SLOT_VA, 0x0f, 0xba, 0x27, 0x00));             /* bt */
-    EXPECT(!FAULT(SLOT_VA, 0xc6, 0x4f, 0x00, 0x00));             /* c6 /1 */
-    EXPECT(!FAULT(SLOT_VA, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66));
+    EXPECT(!FAULT(SLOT_VA, 0x48, 0x01, 0x37));       /* add */
+    EXPECT(!FAULT(SLOT_VA, 0x48, 0x0f, 0xc7, 0x0f)); /* cmpxchg16b */
+    EXPECT(!FAULT(SLOT_VA, 0x0f, 0xc7, 0x0f));       /* cmpxchg8b */
+    EXPECT(!FAULT(SLOT_VA, 0x48, 0x89, 0xf7));       /* mov %rsi,%rdi */
+    EXPECT(!FAULT(SLOT_VA, 0x65, 0x48, 0x89, 0x37)); /* gs: */
+    EXPECT(!FAULT(SLOT_VA, 0x67, 0x48, 0x89, 0x37)); /* 32-bit address */
+    EXPECT(!FAULT(SLOT_VA, 0xf3, 0x48, 0xab));       /* rep stos */
+    EXPECT(!FAULT(SLOT_VA, 0x80, 0x3f, 0x00));       /* cmpb $0,(%rdi) */
+    EXPECT(!FAULT(SLOT_VA, 0x0f, 0xba, 0x27, 0x00)); /* bt */
+    EXPECT(!FAULT(SLOT_VA, 0xc6, 0x4f, 0x00, 0x00)); /* c6 /1 */
+    EXPECT(!FAULT(SLOT_VA, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+                  0x66, 0x66, 0x66));
     fx_v->arch.regs.rdi = SLOT_VA + 1;
     EXPECT(!FAULT(SLOT_VA + 1, 0x48, 0x89, 0x37)); /* not aligned */
     EXPECT(!FAULT(SLOT_VA, 0x48, 0x89, 0x37));     /* not the address that faulted */
@@ -173,12 +174,13 @@ TEST(addresses_are_computed_as_the_processor_does) {
     begin();
     r = &fx_v->arch.regs;
     r->rsi = 0x8;
-    r->rbx = 1, r->r12 = SLOT_VA, r->rsp = SLOT_VA, r->rbp = SLOT_VA + 16, r->r13 = SLOT_VA - 0x1000, r->r9 = 2;
-    EXPECT(FAULT(SLOT_VA + 8, 0x48, 0x89, 0x74, 0xdc, 0x00)); /* mov %rsi,0(%rsp,%rbx,8) */
-    EXPECT(FAULT(SLOT_VA, 0x49, 0x89, 0x34, 0x24));           /* mov %rsi,(%r12) */
-    EXPECT(FAULT(SLOT_VA, 0x48, 0x89, 0x75, 0xf0));           /* mov %rsi,-16(%rbp) */
-    EXPECT(FAULT(SLOT_VA, 0x49, 0x89, 0xb5, 0, 0x10, 0, 0));  /* mov %rsi,0x1000(%r13) */
-    EXPECT(FAULT(SLOT_VA + 16, 0x4b, 0x89, 0x34, 0xcc));      /* mov %rsi,(%r12,%r9,8) */
+    r->rbx = 1, r->r12 = SLOT_VA, r->rsp = SLOT_VA, r->rbp = SLOT_VA + 16,
+    r->r13 = SLOT_VA - 0x1000, r->r9 = 2;
+    EXPECT(FAULT(SLOT_VA + 8, 0x48, 0x89, 0x74, 0xdc, 0x00));         /* mov %rsi,0(%rsp,%rbx,8) */
+    EXPECT(FAULT(SLOT_VA, 0x49, 0x89, 0x34, 0x24));                   /* mov %rsi,(%r12) */
+    EXPECT(FAULT(SLOT_VA, 0x48, 0x89, 0x75, 0xf0));                   /* mov %rsi,-16(%rbp) */
+    EXPECT(FAULT(SLOT_VA, 0x49, 0x89, 0xb5, 0, 0x10, 0, 0));          /* mov %rsi,0x1000(%r13) */
+    EXPECT(FAULT(SLOT_VA + 16, 0x4b, 0x89, 0x34, 0xcc));              /* mov %rsi,(%r12,%r9,8) */
     EXPECT(FAULT(SLOT_VA, 0x48, 0x89, 0x34, 0x25, SLOT_VA, 0, 0, 0)); /* mov %rsi,SLOT_VA */
     /* rip-relative: from the end of the instruction, immediate included */
     int32_t disp = (int32_t)(SLOT_VA - (RIP + 7 + 4));
@@ -216,19 +218,21 @@ static void run_native(const uint8_t *code, size_t len, struct machine_state *s,
     static uint8_t *page;
 
     if (!page)
-        page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(page != MAP_FAILED);
     memcpy(page, code, len);
     page[len] = 0xc3;
-    __asm__ volatile("mov %[s], %%r8\n"
-                     "mov 0(%%r8), %%rax; mov 8(%%r8), %%rcx; mov 16(%%r8), %%rdx; mov 24(%%r8), %%rbx\n"
-                     "pushq 32(%%r8); popfq\n"
-                     "call *%[fn]\n"
-                     "pushfq; popq 32(%%r8)\n"
-                     "mov %%rax, 0(%%r8); mov %%rcx, 8(%%r8); mov %%rdx, 16(%%r8); mov %%rbx, 24(%%r8)\n"
-                     :
-                     : [s] "r"(s), [fn] "r"((uint64_t)page), "D"(mem)
-                     : "rax", "rcx", "rdx", "rbx", "r8", "memory", "cc");
+    __asm__ volatile(
+        "mov %[s], %%r8\n"
+        "mov 0(%%r8), %%rax; mov 8(%%r8), %%rcx; mov 16(%%r8), %%rdx; mov 24(%%r8), %%rbx\n"
+        "pushq 32(%%r8); popfq\n"
+        "call *%[fn]\n"
+        "pushfq; popq 32(%%r8)\n"
+        "mov %%rax, 0(%%r8); mov %%rcx, 8(%%r8); mov %%rdx, 16(%%r8); mov %%rbx, 24(%%r8)\n"
+        :
+        : [s] "r"(s), [fn] "r"((uint64_t)page), "D"(mem)
+        : "rax", "rcx", "rdx", "rbx", "r8", "memory", "cc");
 }
 
 #define ARITH UINT64_C(0x8d5)
@@ -247,28 +251,34 @@ TEST(results_flags_and_registers_are_those_of_the_processor) {
         uint8_t imm;  /* bytes of immediate; 9: as the operand */
         uint8_t kind; /* of flags: 0 logic, 1 bits, 2 arithmetic or none */
     } forms[] = {
-        {{0x88}, 1, true, 8, 0, 2},        {{0x89}, 1, false, 8, 0, 2},       {{0xc6}, 1, true, 0, 1, 2},
-        {{0xc7}, 1, false, 0, 9, 2},       {{0x86}, 1, true, 8, 0, 2},        {{0x87}, 1, false, 8, 0, 2},
-        {{0x20}, 1, true, 8, 0, 0},        {{0x21}, 1, false, 8, 0, 0},       {{0x08}, 1, true, 8, 0, 0},
-        {{0x09}, 1, false, 8, 0, 0},       {{0x30}, 1, true, 8, 0, 0},        {{0x31}, 1, false, 8, 0, 0},
-        {{0x80}, 1, true, 4, 1, 0},        {{0x81}, 1, false, 1, 9, 0},       {{0x83}, 1, false, 6, 1, 0},
-        {{0x0f, 0xba}, 2, false, 5, 1, 1}, {{0x0f, 0xba}, 2, false, 6, 1, 1}, {{0x0f, 0xba}, 2, false, 7, 1, 1},
-        {{0x0f, 0xb0}, 2, true, 8, 0, 2},  {{0x0f, 0xb1}, 2, false, 8, 0, 2}, {{0x0f, 0xc0}, 2, true, 8, 0, 2},
-        {{0x0f, 0xc1}, 2, false, 8, 0, 2},
+        {{0x88}, 1, true, 8, 0, 2},        {{0x89}, 1, false, 8, 0, 2},
+        {{0xc6}, 1, true, 0, 1, 2},        {{0xc7}, 1, false, 0, 9, 2},
+        {{0x86}, 1, true, 8, 0, 2},        {{0x87}, 1, false, 8, 0, 2},
+        {{0x20}, 1, true, 8, 0, 0},        {{0x21}, 1, false, 8, 0, 0},
+        {{0x08}, 1, true, 8, 0, 0},        {{0x09}, 1, false, 8, 0, 0},
+        {{0x30}, 1, true, 8, 0, 0},        {{0x31}, 1, false, 8, 0, 0},
+        {{0x80}, 1, true, 4, 1, 0},        {{0x81}, 1, false, 1, 9, 0},
+        {{0x83}, 1, false, 6, 1, 0},       {{0x0f, 0xba}, 2, false, 5, 1, 1},
+        {{0x0f, 0xba}, 2, false, 6, 1, 1}, {{0x0f, 0xba}, 2, false, 7, 1, 1},
+        {{0x0f, 0xb0}, 2, true, 8, 0, 2},  {{0x0f, 0xb1}, 2, false, 8, 0, 2},
+        {{0x0f, 0xc0}, 2, true, 8, 0, 2},  {{0x0f, 0xc1}, 2, false, 8, 0, 2},
     };
     unsigned int compared = 0;
 
     srand(1);
     begin();
     for (unsigned int round = 0; round < 20000; round++) {
-        unsigned int f = (unsigned int)rand() % ARRAY_LEN(forms), n = 0, size = forms[f].byte ? 1 : 4;
-        unsigned int reg = forms[f].reg == 8 ? (unsigned int)rand() % (forms[f].byte ? 8 : 4) : forms[f].reg;
-        bool locked = rand() & 1 && forms[f].op[0] != 0x88 && forms[f].op[0] != 0x89 && forms[f].op[0] != 0xc6 &&
-                      forms[f].op[0] != 0xc7;
+        unsigned int f = (unsigned int)rand() % ARRAY_LEN(forms), n = 0,
+                     size = forms[f].byte ? 1 : 4;
+        unsigned int reg =
+            forms[f].reg == 8 ? (unsigned int)rand() % (forms[f].byte ? 8 : 4) : forms[f].reg;
+        bool locked = rand() & 1 && forms[f].op[0] != 0x88 && forms[f].op[0] != 0x89 &&
+                      forms[f].op[0] != 0xc6 && forms[f].op[0] != 0xc7;
         uint8_t code[INT8_MAX];
         struct machine_state s;
         /* Not present, so that any value may be stored; bit 0 stays clear through masks below. */
-        uint64_t mem = ((uint64_t)rand() << 33 ^ (uint64_t)rand() << 11) & ~UINT64_C(1), before = mem;
+        uint64_t mem = ((uint64_t)rand() << 33 ^ (uint64_t)rand() << 11) & ~UINT64_C(1),
+                 before = mem;
 
         if (forms[f].byte && reg >= 4 && forms[f].reg == 8)
             locked = false;
@@ -283,9 +293,10 @@ TEST(results_flags_and_registers_are_those_of_the_processor) {
         code[n++] = (uint8_t)(reg << 3 | 7); /* (%rdi) */
         for (unsigned int i = forms[f].imm == 9 ? MIN(size, 4) : forms[f].imm; i; i--)
             code[n++] = (uint8_t)rand();
-        s = (struct machine_state){(uint64_t)rand() << 31 ^ (uint64_t)rand(), (uint64_t)rand() << 31 ^ (uint64_t)rand(),
-                                   (uint64_t)rand() << 30 ^ (uint64_t)rand(), (uint64_t)rand() << 32 ^ (uint64_t)rand(),
-                                   0x202 | ((uint64_t)rand() & ARITH)};
+        s = (struct machine_state){
+            (uint64_t)rand() << 31 ^ (uint64_t)rand(), (uint64_t)rand() << 31 ^ (uint64_t)rand(),
+            (uint64_t)rand() << 30 ^ (uint64_t)rand(), (uint64_t)rand() << 32 ^ (uint64_t)rand(),
+            0x202 | ((uint64_t)rand() & ARITH)};
         if (rand() & 1)
             s.rax = mem; /* cmpxchg that succeeds */
 
