@@ -104,6 +104,12 @@ static void runstate_publish(struct vcpu *v) {
 
 /* Queueing. */
 
+/* It has, or is about to get, something to run. */
+static void not_idle(unsigned int cpu) {
+    if (cpumask_test(&idle_cpus, cpu))
+        cpumask_clear(&idle_cpus, cpu);
+}
+
 /* Have the cpu call schedule() at that time. Locks: its lock is held. */
 static void schedule_at(struct sched_cpu *sc, uint64_t at, uint64_t now) {
     if (at <= now)
@@ -153,8 +159,7 @@ static void enqueue(struct vcpu *v, bool slept) {
         placed = true;
         lock_release_irq(&sc->lock, flags);
     }
-    if (cpumask_test(&idle_cpus, s->cpu))
-        cpumask_clear(&idle_cpus, s->cpu);
+    not_idle(s->cpu);
     now = time_now();
     runstate_set(v, RUNSTATE_runnable, now);
     at = policy_ready(&sc->policy, s, &cpus[came_from]->sched->policy, slept, now);
@@ -341,6 +346,7 @@ static struct vcpu *pick_next(struct sched_cpu *sc, struct vcpu *prev, uint64_t 
     *now = time_now();
     next = policy_pick(&sc->policy, may_go_on(prev, self), *now, until);
     if (next) {
+        not_idle(self);
         if (sc->policy.nr_ready)
             offer_to_idle(policy_first(&sc->policy));
         return vcpu_of(next);
@@ -354,7 +360,7 @@ static struct vcpu *pick_next(struct sched_cpu *sc, struct vcpu *prev, uint64_t 
     *now = time_now();
     next = policy_pick(&sc->policy, false, *now, until);
     if (next)
-        cpumask_clear(&idle_cpus, self);
+        not_idle(self);
     return vcpu_of(next);
 }
 
