@@ -93,6 +93,8 @@ void arch_domain_destroy(struct domain *d);
 MUST_CHECK int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_destroy(struct vcpu *v);
 
+/* Bytes at v->arch.fpu: an XSAVE image in the standard form, or an FXSAVE image. */
+size_t arch_fpu_area_size(void);
 /* Reset FPU state to what a fresh processor has / load it from and to the ABI's fpu_ctxt. */
 void arch_vcpu_fpu_reset(struct vcpu *v);
 void arch_vcpu_fpu_load(struct vcpu *v, const void *fxsave_512);

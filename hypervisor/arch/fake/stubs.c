@@ -197,6 +197,9 @@ WEAK void arch_vcpu_destroy(struct vcpu *v) {
     free(v->arch.window);
     v->arch.fpu = v->arch.window = NULL;
 }
+WEAK size_t arch_fpu_area_size(void) {
+    return FPU_AREA_SIZE;
+}
 WEAK void arch_vcpu_fpu_reset(struct vcpu *v) {
     if (v->arch.fpu)
         memset(v->arch.fpu, 0, FPU_AREA_SIZE);

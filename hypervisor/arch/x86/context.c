@@ -75,7 +75,7 @@ int arch_vcpu_init(struct vcpu *v) {
     }
     v->arch.window =
         (uint64_t *)phys_to_virt(*l2e & PTE_ADDR) + v->id % VCPUS_PER_L1 * WINDOW_SLOTS;
-    v->arch.fpu = mem_alloc(fpu_area_size());
+    v->arch.fpu = mem_alloc(arch_fpu_area_size());
     if (!v->arch.fpu)
         return -ENOMEM;
     window_init(v);

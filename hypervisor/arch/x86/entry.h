@@ -62,7 +62,6 @@ void cpu_withhold_cr4(uint64_t bit);
 void fpu_cpu_init(struct cpu *cpu);
 void fpu_save(struct vcpu *v);
 void fpu_load(struct vcpu *v);
-size_t fpu_area_size(void);
 
 /* From elsewhere in arch: a device, timer or inter-processor interrupt. Interrupts off. */
 void arch_interrupt(unsigned int vector);

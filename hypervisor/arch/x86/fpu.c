@@ -72,7 +72,7 @@ INIT_TEXT void fpu_cpu_init(struct cpu *cpu) {
         load_xcr0(xcr0_mask);
 }
 
-size_t fpu_area_size(void) {
+size_t arch_fpu_area_size(void) {
     return area_size;
 }
 
@@ -86,7 +86,9 @@ void arch_vcpu_fpu_reset(struct vcpu *v) {
     memset(a, 0, area_size);
     a->fcw = FCW_DEFAULT;
     a->mxcsr = MXCSR_DEFAULT;
-    v->arch.xcr0 = v->arch.xcr0_accum = xcr0_mask & XCR0_X87;
+    /* A guest that knows nothing of XSAVE uses SSE all the same. */
+    v->arch.xcr0 = xcr0_mask & XCR0_X87;
+    v->arch.xcr0_accum = xcr0_mask & (XCR0_X87 | XCR0_SSE);
 }
 
 void arch_vcpu_fpu_load(struct vcpu *v, const void *fxsave_512) {
@@ -95,10 +97,8 @@ void arch_vcpu_fpu_load(struct vcpu *v, const void *fxsave_512) {
     arch_vcpu_fpu_reset(v);
     memcpy(a, fxsave_512, 512);
     a->mxcsr &= mxcsr_mask;
-    if (xcr0_mask) {
+    if (xcr0_mask)
         a->xstate_bv = XCR0_X87 | XCR0_SSE;
-        v->arch.xcr0_accum |= XCR0_SSE;
-    }
 }
 
 /* AVX needs SSE, AVX-512 needs AVX and comes whole; the processor insists on the same. */
@@ -148,7 +148,13 @@ static bool restore_area(const struct fpu_area *a, uint64_t mask) {
 
 /* An image that came from a toolstack may be one the processor refuses: then start afresh. */
 void fpu_load(struct vcpu *v) {
-    __asm__ volatile("clts");
+    static const uint32_t zero;
+
+    /*
+     * Some processors restore the last instruction's addresses only with an exception pending, so
+     * the next vcpu would see the last one's: make them ours.
+     */
+    __asm__ volatile("clts; fnclex; ffree %%st(7); fildl %0" ::"m"(zero));
     if (xcr0_mask)
         load_xcr0(v->arch.xcr0_accum);
     if (!restore_area(v->arch.fpu, v->arch.xcr0_accum)) {
