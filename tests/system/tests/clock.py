@@ -50,7 +50,7 @@ def keeps_time(r):
 def overrun_ns(r, hv=None):
     """Instruction-counted, where the figure does not depend on the host."""
     with r.boot(Point(), hv=hv, log=hv or "", icount=True, cmdline="hospes.checks=overrun") as m:
-        return float(m.expect(r"figure - overrun_ns (\S+)", 600, 600)[1])
+        return float(m.expect(r"figure - overrun_ns (\S+)\n", 600, 600)[1])
 
 
 def sleeps_no_longer(r):
