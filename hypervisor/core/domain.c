@@ -13,7 +13,8 @@
 struct domain *dom0, *dom_xen, *dom_io;
 
 static bool opt_noreboot;
-OPTION_FLAG("noreboot", opt_noreboot, "stop instead of restarting when dom0 crashes or its watchdog ends it");
+OPTION_FLAG("noreboot", opt_noreboot,
+            "stop instead of restarting when dom0 crashes or its watchdog ends it");
 
 /*
  * All domains, by id, in pages of slots made on demand and kept. Readers take no lock: a slot
@@ -27,7 +28,8 @@ static struct lock domlist_lock = LOCK_INIT(RANK_DOMLIST); /* guards: writing sl
 static struct list pool = LIST_INIT(pool);
 static domid_t last_domid;
 
-_Static_assert(sizeof(struct domain) <= PAGE_SIZE, "struct page names a domain by one frame number");
+_Static_assert(sizeof(struct domain) <= PAGE_SIZE,
+               "struct page names a domain by one frame number");
 
 static struct domain **slot_of(unsigned int domid) {
     struct domain **page;
@@ -315,7 +317,7 @@ static void for_each_vcpu_stop(struct domain *d, bool stop) {
 }
 
 void domain_vcpu_ended(struct domain *d) {
-    /* Each vcpu says that it left before it looks at the others, so the last one sees them all gone. */
+    /* Each vcpu says that it left before it looks at the others: the last sees them all gone. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!READ_ONCE(d->shutting_down))
         return;
@@ -435,8 +437,8 @@ static int release_devices(struct domain *d) {
 
 int domain_destroy(struct domain *d) {
     static int (*const stages[])(struct domain *) = {
-        stop_vcpus,          gnttab_domain_relinquish, evtchn_domain_relinquish,
-        release_devices,     pv_domain_relinquish,     unshare,
+        stop_vcpus,      gnttab_domain_relinquish, evtchn_domain_relinquish,
+        release_devices, pv_domain_relinquish,     unshare,
     };
 
     if (d->domid >= DOMID_FIRST_RESERVED || d->hardware)

@@ -38,7 +38,7 @@ struct domain {
     bool shut_down;                  /* and none runs any more */
     uint8_t shutdown_code;           /* SHUTDOWN_*, SHUTDOWN_NONE */
 
-    struct lock lock;                /* RANK_DOMAIN; guards: life, pausing, vcpu creation, watchdogs */
+    struct lock lock;                /* RANK_DOMAIN; guards: life, pausing, new vcpus, watchdogs */
     enum domain_life life;
     uint8_t destroy_stage;           /* domain_destroy: what is done */
     uint32_t watchdogs;              /* bit n: watchdog[n] is in use */
@@ -89,7 +89,7 @@ void domains_init(void);
  */
 MUST_CHECK int domain_create(domid_t domid, const struct domain_config *c, struct domain **out);
 
-/* The domain with that id with a reference, NULL if there is none (or it is dead). DOMID_SELF is not resolved. */
+/* The domain with that id with a reference, NULL if there is none. DOMID_SELF is not resolved. */
 struct domain *domain_lookup(domid_t domid);
 /* As above, resolving DOMID_SELF and checking that curr may control it. Errors: -ESRCH, -EPERM. */
 MUST_CHECK int domain_lookup_controlled(domid_t domid, struct domain **out);
@@ -100,13 +100,16 @@ void domain_put(struct domain *d);
 /* Lowest existing domain with id >= domid (dying ones, too), with a reference; NULL at the end. */
 struct domain *domain_next(unsigned int domid);
 
-/* The guest ended itself (SCHEDOP_shutdown) or must end; tells the control domain by VIRQ_DOM_EXC. dom0: ends the machine. Locks: takes RANK_RUNQUEUE. */
+/*
+ * The guest ended itself (SCHEDOP_shutdown) or must end; the control domain is told by VIRQ_DOM_EXC.
+ * dom0: ends the machine. Locks: takes RANK_RUNQUEUE.
+ */
 void domain_shutdown(struct domain *d, uint8_t reason);
 /* A vcpu of d that has STOP_SHUTDOWN left its cpu; the last one completes the shutdown. */
 void domain_vcpu_ended(struct domain *d);
 /* It goes on after a shutdown (a cancelled suspend), if that is complete. Locks: takes d->lock. */
 void domain_resume(struct domain *d);
-/* The guest did something the ABI has no error for. Returns; the caller unwinds. dom0: ends the machine. */
+/* The guest did something the ABI has no error for. Returns; the caller unwinds. */
 void domain_crash(struct domain *d, const char *fmt, ...) PRINTF(2, 3);
 
 /*
@@ -116,7 +119,8 @@ void domain_crash(struct domain *d, const char *fmt, ...) PRINTF(2, 3);
 MUST_CHECK int domain_watchdog(struct domain *d, uint32_t id, uint32_t timeout_s);
 
 /*
- * Take everything back, in the order: vcpus, grants, events, memory. The struct goes with its last reference.
+ * Take everything back, in the order: vcpus, grants, events, memory. The struct goes with its last
+ * reference.
  * Locks:  callers serialise (RANK_DOMCTL); d is not the current one.
  * Errors: -ERESTART: call again; -EINVAL special domains, dom0.
  */

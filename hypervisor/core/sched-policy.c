@@ -14,8 +14,8 @@ static uint64_t charge(const struct sched_vcpu *v, uint64_t ns) {
 }
 
 /*
- * Caps. A domain has so many ns a period. Before a vcpu runs, a part is reserved for it, and what it
- * did not use is given back, so that no sum of its vcpus ever exceeds the cap. One atomic word.
+ * Caps. A domain has so many ns a period. Before a vcpu runs, a part is reserved for it, and what
+ * it did not use is given back, so its vcpus together never exceed the cap. One atomic word.
  */
 static uint64_t cap_quota(const struct sched_domain *share) {
     return READ_ONCE(share->cap) * (POLICY_CAP_PERIOD / 100);
@@ -49,8 +49,9 @@ static uint64_t cap_reserve(struct sched_domain *share, uint64_t now) {
         used = cap_used(old, now, &period);
         take = MIN(quota - MIN(quota, used), POLICY_SLICE_NS);
         take = MIN(take, cap_period_end(now) - now);
-    } while (!__atomic_compare_exchange_n(&share->cap_used, &old, (uint64_t)period << 32 | (used + take),
-                                          false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&share->cap_used, &old,
+                                          (uint64_t)period << 32 | (used + take), false,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return take;
 }
 
@@ -115,7 +116,7 @@ void policy_remove(struct policy_cpu *pc, struct sched_vcpu *v) {
     v->queued = v->parked = false;
 }
 
-/* The clock follows the lowest virtual time here. It does not go back for those who wake up behind it. */
+/* The clock follows the lowest virtual time here; not back, for those who wake up behind it. */
 static void advance_clock(struct policy_cpu *pc) {
     uint64_t lowest = pc->clock;
 
@@ -210,8 +211,8 @@ bool policy_balance_due(struct policy_cpu *pc, uint64_t now) {
 }
 
 /* Does the one that ran stay ahead of the first in the queue? */
-static bool goes_on(const struct policy_cpu *pc, const struct sched_vcpu *curr, const struct sched_vcpu *head,
-                    uint64_t now) {
+static bool goes_on(const struct policy_cpu *pc, const struct sched_vcpu *curr,
+                    const struct sched_vcpu *head, uint64_t now) {
     return !head || now < pc->slice_end_ns || key_before(curr->vtime, head->vtime);
 }
 
@@ -249,7 +250,8 @@ struct sched_vcpu *policy_pick(struct policy_cpu *pc, bool keep, uint64_t now, u
     }
     pc->curr = next;
     advance_clock(pc);
-    if (prev && prev != next) /* from a cpu with time to spare it leaves with all the credit there is */
+    if (prev &&
+        prev != next) /* from a cpu with time to spare it leaves with all the credit there is */
         prev->sleep_lag = next ? (int64_t)(prev->vtime - pc->clock) : -(int64_t)POLICY_CREDIT;
 
     *until = next && pc->nr_ready ? pc->slice_end_ns : UINT64_MAX;
@@ -261,7 +263,7 @@ struct sched_vcpu *policy_pick(struct policy_cpu *pc, bool keep, uint64_t now, u
     return next;
 }
 
-/* How many waiting vcpus to look at for one that may move: a bound on the time the locks are held. */
+/* Waiting vcpus to look at for one that may move: bounds the time the locks are held. */
 #define TAKE_LOOKS 64
 
 bool policy_may_take(const struct policy_cpu *from, const struct policy_cpu *to, bool lagging) {
@@ -297,7 +299,8 @@ static unsigned int nearest(const cpumask_t *mask, unsigned int near) {
     return cpu < NR_CPUS ? cpu : cpumask_next(mask, 0);
 }
 
-unsigned int policy_place(const struct sched_vcpu *v, const cpumask_t *idle, const cpumask_t *online) {
+unsigned int policy_place(const struct sched_vcpu *v, const cpumask_t *idle,
+                          const cpumask_t *online) {
     cpumask_t hard = cpumask_and(&v->hard_affinity, online);
     cpumask_t soft = cpumask_and(&hard, &v->soft_affinity);
     cpumask_t idle_soft = cpumask_and(&soft, idle), idle_hard = cpumask_and(&hard, idle);

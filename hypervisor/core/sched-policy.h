@@ -45,8 +45,8 @@ uint64_t policy_ready(struct policy_cpu *pc, struct sched_vcpu *v, const struct 
 void policy_remove(struct policy_cpu *pc, struct sched_vcpu *v);
 
 /*
- * Who runs next: becomes curr, and is in no queue. keep: the one that ran may go on; if it ran and does
- * not go on, the caller queues it again once its state is saved. *until: call again then.
+ * Who runs next: becomes curr, and is in no queue. keep: the one that ran may go on; if it could
+ * and does not, the caller queues it again once its state is saved. *until: call again then.
  */
 struct sched_vcpu *policy_pick(struct policy_cpu *pc, bool keep, uint64_t now, uint64_t *until);
 /* The most urgent of those that wait here, NULL if none does. */
@@ -54,8 +54,8 @@ struct sched_vcpu *policy_first(const struct policy_cpu *pc);
 /* curr offers to let others go first. */
 void policy_yield(struct policy_cpu *pc, uint64_t now);
 /*
- * Is it time (once a slice) to look if others lag behind this cpu, and, if vcpus wait here, to have a
- * cpu that runs a single one look? That has no end of slice of its own. Not while somebody who
+ * Is it time (once a slice) to look if others lag behind this cpu, and, if vcpus wait here, to have
+ * a cpu that runs a single one look? That has no end of slice of its own. Not while somebody who
  * woke up runs or waits: a vcpu that lags would get in the way. Called by that cpu only.
  */
 bool policy_balance_due(struct policy_cpu *pc, uint64_t now);
@@ -69,7 +69,8 @@ struct sched_vcpu *policy_take(struct policy_cpu *from, const struct policy_cpu 
 /* Is it worth to look there? Needs no lock, promises nothing. */
 bool policy_may_take(const struct policy_cpu *from, const struct policy_cpu *to, bool lagging);
 
-/* The cpu to queue a waking vcpu on: its own if idle, an idle one it prefers, an idle one, its own. */
-unsigned int policy_place(const struct sched_vcpu *v, const cpumask_t *idle, const cpumask_t *online);
+/* The cpu to queue v on: its own if idle, an idle one it prefers, an idle one, its own. */
+unsigned int policy_place(const struct sched_vcpu *v, const cpumask_t *idle,
+                          const cpumask_t *online);
 
 #endif

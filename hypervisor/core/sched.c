@@ -14,9 +14,9 @@
  * so whoever takes it from a queue may load it at once.
  */
 struct sched_cpu {
-    struct lock lock;            /* RANK_RUNQUEUE, _irq; guards policy and the vcpus whose cpu this is */
+    struct lock lock; /* RANK_RUNQUEUE, _irq; guards policy and the vcpus whose cpu this is */
     struct policy_cpu policy;
-    struct timer timer;          /* when to schedule() next */
+    struct timer timer; /* when to schedule() next */
 };
 
 /* Cpus with nothing to run. A line of its own: every wake reads it. */
@@ -46,7 +46,9 @@ static bool vcpu_is_curr(const struct sched_cpu *sc, const struct vcpu *v) {
 /* Runstates. */
 
 static int32_t runstate_for(uint32_t stop) {
-    return !stop ? RUNSTATE_runnable : stop & (STOP_BLOCKED | STOP_POLL) ? RUNSTATE_blocked : RUNSTATE_offline;
+    return !stop                               ? RUNSTATE_runnable
+           : stop & (STOP_BLOCKED | STOP_POLL) ? RUNSTATE_blocked
+                                               : RUNSTATE_offline;
 }
 
 static void runstate_set(struct vcpu *v, int32_t state, uint64_t now) {
@@ -317,7 +319,7 @@ static bool pull(struct sched_cpu *sc, bool lagging) {
     return false;
 }
 
-/* One that runs alone has no end of slice to look around at: if others wait here, have it look now. */
+/* Others wait here: have a cpu that runs one vcpu look around, for it has no end of slice. */
 static void nudge_one(const struct sched_cpu *sc) {
     for (unsigned int i = 1; i < NR_CPUS; i++) {
         unsigned int cpu = (sc->policy.id + i) % NR_CPUS;
@@ -338,7 +340,8 @@ static bool may_go_on(const struct vcpu *v, unsigned int cpu) {
 }
 
 /* Returns with the lock held and the choice made. */
-static struct vcpu *pick_next(struct sched_cpu *sc, struct vcpu *prev, uint64_t *now, uint64_t *until) {
+static struct vcpu *pick_next(struct sched_cpu *sc, struct vcpu *prev, uint64_t *now,
+                              uint64_t *until) {
     unsigned int self = sc->policy.id;
     struct sched_vcpu *next;
 

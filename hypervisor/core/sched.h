@@ -69,7 +69,7 @@ void vcpu_stop(struct vcpu *v, enum vcpu_stop why);
 void vcpu_start(struct vcpu *v, enum vcpu_stop why);
 void vcpu_sleep_sync(struct vcpu *v);
 
-/* An event is pending for v: end block and poll, or interrupt it if it runs in the guest elsewhere. */
+/* An event is pending for v: end block and poll, or interrupt it if it runs elsewhere. */
 void vcpu_kick(struct vcpu *v);
 /* The same whether or not it has events masked: an NMI. */
 void vcpu_interrupt(struct vcpu *v);
@@ -85,7 +85,7 @@ void domain_unpause(struct domain *d);
 void vcpu_yield(void);
 
 /*
- * Pick what this cpu runs next and switch to it (WORK_SCHED). current is NULL after it if nothing can run.
+ * Pick what this cpu runs next and switch to it (WORK_SCHED); current is NULL if nothing can run.
  * Locks:  none held, interrupts off.
  */
 void schedule(void);
@@ -93,7 +93,8 @@ void schedule(void);
 /* Current runstate times of v, as VCPUOP_get_runstate_info wants them. */
 void vcpu_runstate_get(struct vcpu *v, struct vcpu_runstate_info *out);
 /*
- * Write v's runstate to an address in the loaded (kernel) page tables, by the protocol v's domain chose.
+ * Write v's runstate to an address in the loaded (kernel) page tables, by the protocol that its
+ * domain chose.
  * Errors: -EFAULT.
  */
 MUST_CHECK int vcpu_runstate_write(struct vcpu *v, guest_va_t area);
@@ -104,7 +105,7 @@ void domain_set_share(struct domain *d, uint16_t weight, uint16_t cap);
 /* Affinity. Errors: -EINVAL no online cpu in the mask. */
 MUST_CHECK int vcpu_set_hard_affinity(struct vcpu *v, const cpumask_t *mask);
 void vcpu_set_soft_affinity(struct vcpu *v, const cpumask_t *mask);
-/* Tie v to one cpu until released (cpu < 0). Errors: -EINVAL no such cpu, or not tied; -EBUSY tied already. */
+/* Tie v to one cpu until released (cpu < 0). Errors: -EINVAL no such cpu, not tied; -EBUSY tied. */
 MUST_CHECK int vcpu_pin_override(struct vcpu *v, int cpu);
 
 #endif

@@ -94,7 +94,8 @@ void time_publish_wallclock(struct domain *d) {
 void time_set_wallclock(uint64_t secs, uint32_t nsecs, uint64_t system_time_ns) {
     struct domain *d, *next;
 
-    __atomic_store_n(&wallclock_base_ns, secs * SECOND_NS + nsecs - system_time_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&wallclock_base_ns, secs * SECOND_NS + nsecs - system_time_ns,
+                     __ATOMIC_RELAXED);
     for (d = domain_next(0); d; d = next) {
         next = domain_next(d->domid + 1);
         time_publish_wallclock(d);

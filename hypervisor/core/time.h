@@ -13,7 +13,7 @@ uint64_t time_now(void);
 /* TSC ticks to ns and back by the ABI's formula. */
 uint64_t time_scale(uint64_t ticks, uint32_t mul_frac, int8_t shift);
 
-/* Refresh vcpu_time_info (and the registered secondary area) if this cpu's values changed. v is current. */
+/* Refresh vcpu_time_info (and the secondary area) if this cpu's values changed. v is current. */
 void time_update_vcpu(struct vcpu *v);
 /*
  * Write v's time info to an address in the loaded (kernel) page tables.

@@ -7,10 +7,10 @@
 #include "lib/lock.h"
 
 struct timer_cpu {
-    struct lock lock;            /* RANK_TIMER, _irq; guards all below and the timers of this cpu */
+    struct lock lock; /* RANK_TIMER, _irq; guards all below and the timers of this cpu */
     struct treap timers;
-    struct timer *running;       /* its fn has been called and has not returned */
-    uint64_t programmed;         /* what the hardware was last asked for */
+    struct timer *running; /* its fn has been called and has not returned */
+    uint64_t programmed;   /* what the hardware was last asked for */
 };
 
 static struct timer *timer_of(struct treap_node *n) {

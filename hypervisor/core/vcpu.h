@@ -19,7 +19,7 @@ struct vcpu {
     uint32_t id;                     /* constant */
     bool initialised;                /* context set by VCPUOP_initialise or a builder */
 
-    struct vcpu_info *info;          /* hypervisor's mapping; legacy slot of shared_info until registered */
+    struct vcpu_info *info;          /* our mapping; legacy slot of shared_info until registered */
     struct page *info_page;          /* reference held if registered, else NULL */
     guest_va_t runstate_area;        /* 0: none; written when v is switched in or out */
     guest_va_t time_area;            /* VCPUOP_register_vcpu_time_memory_area */

@@ -1,6 +1,6 @@
 /* The PV part of domains and vcpus: composed of what page tables, descriptors and traps provide. */
-#include "core/cpu.h"
 #include "core/domain.h"
+#include "core/cpu.h"
 #include "core/heap.h"
 #include "pv/descriptor.h"
 #include "pv/mmu.h"

@@ -50,8 +50,9 @@ static long do_shutdown(struct vcpu *curr, union sched_arg *arg) {
 static long do_shutdown_code(struct vcpu *curr, union sched_arg *arg) {
     uint8_t none = SHUTDOWN_NONE;
 
-    (void)!__atomic_compare_exchange_n(&curr->domain->shutdown_code, &none, (uint8_t)arg->shutdown.reason,
-                                       false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    (void)!__atomic_compare_exchange_n(&curr->domain->shutdown_code, &none,
+                                       (uint8_t)arg->shutdown.reason, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
     return 0;
 }
 

@@ -75,7 +75,7 @@ static long do_get_runstate(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
     return copy_to_guest(arg, &rs, sizeof(rs));
 }
 
-/* The area is filled at once, which also shows if it can be written; later failures are the guest's loss. */
+/* Filled at once, which also shows if it can be written; later failures are the guest's loss. */
 static long do_register_runstate(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
     struct vcpu_register_runstate_memory_area area;
     int rc = copy_from_guest(&area, arg, sizeof(area));

@@ -1,10 +1,6 @@
 /*
  * The real core (domains, vcpus, scheduler, timers, clocks, memory) on the fake machine, with
- * events, grants and page tables replaced by what records calls. Link CORE_FIXTURE's sources:
- *
- * core/cpu.c core/sched.c core/sched-policy.c core/timer.c core/time.c core/work.c core/domain.c core/vcpu.c
- * core/domain-memory.c core/heap.c core/slab.c core/page.c core/page-list.c core/tlb.c lib/treap.c lib/lock.c
- * pv/domain.c arch/fake/fake.c arch/fake/guest.c arch/fake/stubs.c tests/host/core-fixture.c
+ * events, grants and page tables replaced by what records calls. timer-test.c links just that.
  */
 #ifndef CORE_FIXTURE_H
 #define CORE_FIXTURE_H
