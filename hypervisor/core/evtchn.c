@@ -656,11 +656,11 @@ void evtchn_send_global_virq(unsigned int virq) {
         evtchn_send_virq(dom0->vcpu[0], virq);
 }
 
-void evtchn_send_pirq(struct domain *d, evtchn_port_t port) {
+struct vcpu *evtchn_send_pirq(struct domain *d, evtchn_port_t port) {
     struct evtchn *c = evtchn_of(d, port);
 
-    if (c)
-        set_pending(d, c, port);
+    set_pending(d, c, port);
+    return d->vcpu[READ_ONCE(c->vcpu)];
 }
 
 int evtchn_port_pending(struct domain *d, evtchn_port_t port) {

@@ -41,8 +41,8 @@ void evtchn_vcpu_init(struct vcpu *v);
 /* Raise a VIRQ; nothing if not bound. Global ones go to dom0's vcpu 0. Callable from interrupts. */
 void evtchn_send_virq(struct vcpu *v, unsigned int virq);
 void evtchn_send_global_virq(unsigned int virq);
-/* A pirq's port (from pirq_fire, interrupt context). */
-void evtchn_send_pirq(struct domain *d, evtchn_port_t port);
+/* A pirq's port, which is bound (from pirq_fire, interrupt context); returns who is notified. */
+struct vcpu *evtchn_send_pirq(struct domain *d, evtchn_port_t port);
 
 /* Unmask a port, whoever is on it; nothing if it is not open. */
 void evtchn_port_unmask(struct domain *d, evtchn_port_t port);

@@ -12,6 +12,8 @@
 #define NO_PIRQ        UINT16_MAX
 #define FIRST_FREE_GSI 16 /* the numbers below are ISA's, and asked for by number */
 
+#define STRAYS_TO_FOLLOW 8
+
 _Static_assert(NR_PIRQS <= PAGE_SIZE * 8, "one page of EOI bits");
 
 /* The way back from irq to pirq of the one hardware domain; under its pirq lock. */
@@ -99,6 +101,13 @@ int pirq_map(struct domain *d, unsigned int irq, unsigned int count, int want) {
 }
 
 /* Locks: the domain's. */
+static void route(struct pirq *p, const struct vcpu *v) {
+    p->cpu = (uint16_t)READ_ONCE(v->sched.cpu);
+    p->strays = 0;
+    arch_irq_set_cpu(p->irq, p->cpu);
+}
+
+/* Locks: the domain's. */
 static void unbind_locked(struct domain *d, struct pirq *p, unsigned int pirq) {
     if (!p->port)
         return;
@@ -139,6 +148,19 @@ void pirq_domain_destroy(struct domain *d) {
 /* --- firing and its end ---------------------------------------------------------------------- */
 
 /*
+ * Deliver it where v is, so that v need not be told by a second interrupt. A vcpu that is only
+ * passing through a cpu is not followed there: each move is several accesses to the device.
+ */
+static void follow(struct pirq *p, const struct vcpu *v) {
+    unsigned int cpu = READ_ONCE(v->sched.cpu);
+
+    if (p->cpu == cpu)
+        p->strays = 0;
+    else if (++p->strays == STRAYS_TO_FOLLOW)
+        route(p, v);
+}
+
+/*
  * A level interrupt stays masked in the machine until the guest's EOI. One that nobody has bound
  * is masked for good (edge: lost), which arch saw to before it called.
  */
@@ -153,7 +175,7 @@ void pirq_fire(unsigned int irq) {
 
     if (p && p->port) {
         p->waiting_eoi = arch_irq_needs_eoi(irq);
-        evtchn_send_pirq(d, p->port);
+        follow(p, evtchn_send_pirq(d, p->port));
     }
     lock_release_irq(&d->pirq.lock, flags);
 }
@@ -225,7 +247,9 @@ int pirq_bind(struct domain *d, unsigned int pirq, bool share, evtchn_port_t por
     if (!rc) {
         p->port = port; /* before it can fire */
         p->shared = share;
-        rc = arch_irq_enable(p->irq, READ_ONCE(v->sched.cpu));
+        p->strays = 0;
+        p->cpu = (uint16_t)READ_ONCE(v->sched.cpu);
+        rc = arch_irq_enable(p->irq, p->cpu);
         if (rc)
             p->port = 0;
         else
@@ -249,6 +273,6 @@ void pirq_set_vcpu(struct domain *d, unsigned int pirq, struct vcpu *v) {
     struct pirq *p = mapped(d, pirq);
 
     if (p && p->port)
-        arch_irq_set_cpu(p->irq, READ_ONCE(v->sched.cpu));
+        route(p, v);
     lock_release_irq(&d->pirq.lock, flags);
 }

@@ -14,6 +14,8 @@ struct vcpu;
 
 struct pirq {
     uint16_t irq;       /* the machine's irq; PIRQ_UNMAPPED if none */
+    uint16_t cpu;       /* where it is delivered */
+    uint8_t strays;     /* times in a row that the notified vcpu was elsewhere */
     evtchn_port_t port; /* 0: not bound */
     bool waiting_eoi;   /* level: masked until the guest ends it */
     bool is_msi;

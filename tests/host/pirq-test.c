@@ -168,6 +168,26 @@ TEST(an_interrupt_the_machine_refuses_is_not_bound) {
     EXPECT_EQ(ev_pirq(0, 4, 0), 1);
 }
 
+TEST(an_interrupt_follows_its_vcpu_to_another_cpu) {
+    start();
+    evtchn_port_t port = bound(4, false);
+    struct vcpu *v = d->vcpu[0];
+
+    EXPECT_EQ(fake_record.irq[4].cpu, 0);
+    v->sched.cpu = 2;
+    for (unsigned int i = 0; i < 7; i++)
+        pirq_fire(4);
+    v->sched.cpu = 0; /* back again: it was only passing through */
+    pirq_fire(4);
+    v->sched.cpu = 2;
+    for (unsigned int i = 0; i < 7; i++)
+        pirq_fire(4);
+    EXPECT_EQ(fake_record.irq[4].cpu, 0);
+    pirq_fire(4);
+    EXPECT_EQ(fake_record.irq[4].cpu, 2);
+    EXPECT(ev_pending(0, port));
+}
+
 TEST(sharing_is_told) {
     start();
     EXPECT_EQ(pirq_map(d, 5, 1, 5), 5);

@@ -81,7 +81,7 @@ static INIT_TEXT void ioapic_setup(struct ioapic *a, const struct acpi_ioapic *f
 }
 
 /* ISA's interrupts are edge-triggered and active high, all others PCI's: level and low. */
-INIT_TEXT void ioapic_init(void) {
+INIT_TEXT void irq_init(void) {
     uint64_t flags;
 
     for (unsigned int i = 0; i < acpi.nr_ioapics; i++)

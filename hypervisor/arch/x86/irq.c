@@ -154,9 +154,11 @@ int arch_gsi_setup(unsigned int gsi, bool level, bool active_low) {
 
 INIT_TEXT void irq_claim_isa(unsigned int isa_irq, void (*handler)(void)) {
     unsigned int gsi = ioapic_gsi_of_isa(isa_irq);
-    uint64_t flags = lock_acquire_irq(&irq_lock);
+    uint64_t flags;
 
-    BUG_ON(!is_gsi(gsi));
+    if (!is_gsi(gsi))
+        panic("there is no irq %u on this machine", isa_irq);
+    flags = lock_acquire_irq(&irq_lock);
     irqs[gsi].handler = handler;
     if (enable_locked(gsi, 0))
         panic("no interrupt vector left for irq %u", isa_irq);
@@ -188,22 +190,12 @@ static void dispatch(unsigned int irq) {
         arch_irq_eoi(irq);
 }
 
-/*
- * A vector that is nobody's: its irq was freed while the message was on its way. The handlers take
- * locks of any rank: those the interrupted code holds are never taken by interrupt handlers.
- */
+/* A vector that is nobody's: its irq was freed while the message was on its way. */
 void irq_dispatch(unsigned int vector) {
-    uint8_t *rank = arch_cpu_lock_rank(), interrupted = *rank;
     unsigned int irq = READ_ONCE(irq_of_vector[vector]);
 
-    *rank = RANK_NONE;
     if (irq == NO_IRQ)
         apic_eoi();
     else
         dispatch(irq);
-    *rank = interrupted;
-}
-
-INIT_TEXT void irq_init(void) {
-    ioapic_init();
 }

@@ -20,7 +20,7 @@ struct irq {
 extern struct lock irq_lock; /* RANK_IRQ, _irq; guards irqs[], IO-APIC registers, MSI messages */
 extern struct irq irqs[NR_IRQS];
 
-/* Boot cpu, when the ACPI tables are known. Every pin is masked afterwards. */
+/* Boot cpu, when the ACPI tables are known: find the IO-APICs, mask every pin; sets nr_gsis. */
 void irq_init(void);
 
 /* Keep an ISA interrupt for the hypervisor, enabled. handler: interrupt context, no lock held. */
@@ -33,8 +33,7 @@ void irq_claim_isa(unsigned int isa_irq, void (*handler)(void));
 MUST_CHECK int irq_alloc_vectors(unsigned int irq, unsigned int count);
 void irq_free_vector(unsigned int irq);
 
-/* ioapic.c: find the IO-APICs and describe their pins in irqs[]; sets nr_gsis. */
-void ioapic_init(void);
+/* ioapic.c: the pin an ISA interrupt is wired to. */
 unsigned int ioapic_gsi_of_isa(unsigned int isa_irq);
 /* Write the whole pin, or only the half with its mask bit, as irqs[] says. Locks: irq_lock. */
 void ioapic_write_pin(unsigned int gsi);
