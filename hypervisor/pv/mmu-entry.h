@@ -9,7 +9,7 @@
 
 #define PTE_CACHE (PTE_PAT | PTE_PCD | PTE_PWT)
 /* A present L1 entry may change in these, and only these, without being looked at again. */
-#define L1_FREE (PTE_A | PTE_D | PTE_AVL)
+#define L1_FREE (PTE_A | PTE_D | PTE_AVL | PTE_AVL_HIGH)
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 

@@ -5,10 +5,12 @@
 #include "pv/mmu-batch.h"
 #include "pv/mmu-entry.h"
 
-int mmu_lookup_pg_owner(struct vcpu *curr, domid_t domid, struct domain **out) {
+int mmu_lookup_owner(struct vcpu *curr, domid_t domid, bool or_system, struct domain **out) {
+    bool system = domid == DOMID_IO || domid == DOMID_XEN;
+
     if (domid == curr->domain->domid)
         return 0;
-    if (domid != DOMID_IO && domid != DOMID_XEN)
+    if (!system || !or_system)
         return domain_lookup_controlled(domid, out);
     if (!curr->domain->privileged)
         return -EPERM;
@@ -120,16 +122,17 @@ long hypercall_mmu_update(struct vcpu *curr, uint64_t arg[6]) {
     uint32_t domids = (uint32_t)arg[3], tables = domids >> 16;
     struct update_owners owners;
     struct mmu_update req;
-    long rc = mmu_get_pg_owner(curr, tables ? (domid_t)(tables - 1) : DOMID_SELF, &owners.tables);
+    long rc = mmu_get_owner(curr, tables ? (domid_t)(tables - 1) : DOMID_SELF, false,
+                            &owners.tables);
 
     if (rc)
         return rc;
-    rc = mmu_get_pg_owner(curr, (domid_t)domids, &owners.frames);
+    rc = mmu_get_owner(curr, (domid_t)domids, true, &owners.frames);
     if (!rc) {
         rc = mmu_batch_run(curr, arg, &req, sizeof(req), update_one, &owners);
-        mmu_put_pg_owner(curr, owners.frames);
+        mmu_put_owner(curr, owners.frames);
     }
-    mmu_put_pg_owner(curr, owners.tables);
+    mmu_put_owner(curr, owners.tables);
     return rc;
 }
 
@@ -179,11 +182,11 @@ long hypercall_update_va_mapping(struct vcpu *curr, uint64_t arg[6]) {
 
 long hypercall_update_va_mapping_otherdomain(struct vcpu *curr, uint64_t arg[6]) {
     struct domain *pg_owner;
-    long rc = mmu_get_pg_owner(curr, (domid_t)arg[3], &pg_owner);
+    long rc = mmu_get_owner(curr, (domid_t)arg[3], true, &pg_owner);
 
     if (!rc) {
         rc = update_va_mapping(curr, pg_owner, arg[0], arg[1], arg[2]);
-        mmu_put_pg_owner(curr, pg_owner);
+        mmu_put_owner(curr, pg_owner);
     }
     return rc;
 }

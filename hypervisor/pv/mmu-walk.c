@@ -1,12 +1,23 @@
 /* Reading a guest's page tables through the direct map. */
 #include "pv/mmu.h"
 
-static uint64_t *table_slot(mfn_t table, uint64_t va, unsigned int level) {
+static inline uint64_t *table_slot(mfn_t table, uint64_t va, unsigned int level) {
     return mfn_lookup(table) ? (uint64_t *)mfn_to_virt(table) + pt_index(va, level) : NULL;
 }
 
-static bool va_is_guest(uint64_t va) {
+static inline bool va_is_guest(uint64_t va) {
     return (uint64_t)((int64_t)(va << 16) >> 16) == va && !l4_slot_is_ours(pt_index(va, 4));
+}
+
+/* From the table of this level to the one below that maps va. */
+static inline bool step_down(mfn_t *table, uint64_t va, unsigned int level, uint64_t *rights) {
+    uint64_t *slot = table_slot(*table, va, level), e;
+
+    if (!slot || !((e = READ_ONCE(*slot)) & PTE_P))
+        return false;
+    *rights &= e ^ PTE_NX;
+    *table = pte_mfn(e);
+    return true;
 }
 
 /*
@@ -15,19 +26,12 @@ static bool va_is_guest(uint64_t va) {
  * every frame number is looked up, and the result is only a claim for the caller to check or a
  * hint.
  */
-static mfn_t find_l1(mfn_t table, uint64_t va, uint64_t *rights) {
+static inline mfn_t find_l1(mfn_t table, uint64_t va, uint64_t *rights) {
     *rights = ~UINT64_C(0);
-    if (!va_is_guest(va))
-        return MFN_INVALID;
-    for (unsigned int level = 4; level > 1; level--) {
-        uint64_t *slot = table_slot(table, va, level), e;
-
-        if (!slot || !((e = READ_ONCE(*slot)) & PTE_P))
-            return MFN_INVALID;
-        *rights &= e ^ PTE_NX;
-        table = pte_mfn(e);
-    }
-    return table;
+    return va_is_guest(va) && step_down(&table, va, 4, rights) &&
+                   step_down(&table, va, 3, rights) && step_down(&table, va, 2, rights)
+               ? table
+               : MFN_INVALID;
 }
 
 uint64_t mmu_walk(mfn_t l4, uint64_t va) {

@@ -31,6 +31,7 @@
 #define PTE_G            BIT(8)
 #define PTE_AVL          (BIT(9) | BIT(10) | BIT(11))
 #define PTE_GUEST_KERNEL BIT(52)
+#define PTE_AVL_HIGH     (BIT(59) - BIT(53))
 #define PTE_NX           BIT(63)
 #define PTE_MFN_MASK     (((BIT(52) - 1)) & PAGE_MASK)
 
@@ -123,16 +124,19 @@ MUST_CHECK int mmu_flush_cpus(struct domain *d, guest_va_t vcpu_bitmap, cpumask_
 void mmu_flush_issue(const struct mmu_flush *f);
 
 /*
- * The domain whose frames a call names: the caller itself for DOMID_SELF, DOMID_IO and DOMID_XEN
- * where they may, or one it controls. Errors: -ESRCH, -EPERM.
+ * The domain whose frames a call names: the caller itself for DOMID_SELF, or one it controls.
+ * or_system: or the owner of I/O (DOMID_IO) or of hypervisor frames (DOMID_XEN), for who is
+ * privileged; they have frames to map, but no tables.
+ * Errors: -ESRCH, -EPERM.
  */
-MUST_CHECK int mmu_lookup_pg_owner(struct vcpu *curr, domid_t domid, struct domain **out);
-MUST_CHECK static inline int mmu_get_pg_owner(struct vcpu *curr, domid_t domid,
-                                              struct domain **out) {
+MUST_CHECK int mmu_lookup_owner(struct vcpu *curr, domid_t domid, bool or_system,
+                                struct domain **out);
+MUST_CHECK static inline int mmu_get_owner(struct vcpu *curr, domid_t domid, bool or_system,
+                                           struct domain **out) {
     *out = curr->domain;
-    return likely(domid == DOMID_SELF) ? 0 : mmu_lookup_pg_owner(curr, domid, out);
+    return likely(domid == DOMID_SELF) ? 0 : mmu_lookup_owner(curr, domid, or_system, out);
 }
-static inline void mmu_put_pg_owner(struct vcpu *curr, struct domain *d) {
+static inline void mmu_put_owner(struct vcpu *curr, struct domain *d) {
     if (unlikely(d != curr->domain))
         domain_put(d);
 }

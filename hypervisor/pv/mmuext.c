@@ -253,12 +253,12 @@ static int mmuext_one(struct vcpu *curr, void *context, const void *request) {
 long hypercall_mmuext_op(struct vcpu *curr, uint64_t arg[6]) {
     struct mmuext_batch b = {.flush.what = MMU_FLUSH_NONE};
     struct mmuext_op op;
-    long rc = mmu_get_pg_owner(curr, (domid_t)arg[3], &b.owner);
+    long rc = mmu_get_owner(curr, (domid_t)arg[3], false, &b.owner);
 
     if (rc)
         return rc;
     rc = mmu_batch_run(curr, arg, &op, sizeof(op), mmuext_one, &b);
     mmu_flush_issue(&b.flush);
-    mmu_put_pg_owner(curr, b.owner);
+    mmu_put_owner(curr, b.owner);
     return rc;
 }

@@ -258,6 +258,11 @@ TEST(the_tables_of_another_domain_can_be_named) {
     EXPECT_CONSISTENT();
     EXPECT_EQ(PT_COUNT(data->type), 1);
     EXPECT_EQ(fx_other->refs, 0);
+    arg[3] = (DOMID_XEN + 1) << 16 | DOMID_SELF;
+    EXPECT_EQ(hypercall_mmu_update(fx_v, arg), -ESRCH);
+    arg[3] = (fx_d->domid + 1) << 16 | fx_d->domid; /* itself, by its number */
+    EXPECT_EQ(hypercall_mmu_update(fx_v, arg), -EINVAL);
+    EXPECT_EQ(fx_d->refs, 0);
 }
 
 TEST(a_dropped_tree_is_taken_apart_in_steps_and_the_call_goes_on) {

@@ -60,6 +60,18 @@ TEST(a_builder_pins_for_its_domain) {
     EXPECT_EQ(fx_other->refs, 0);
 }
 
+TEST(the_owners_of_io_and_hypervisor_frames_have_no_tables) {
+    struct page *m2p;
+
+    fx_reset();
+    m2p = fx_alloc(dom_xen);
+    fx_d->privileged = true;
+    EXPECT_EQ(ext_by(MMUEXT_PIN_L1_TABLE, mfn(m2p), 0, DOMID_XEN), -ESRCH);
+    EXPECT_EQ(ext_by(MMUEXT_CLEAR_PAGE, mfn(m2p), 0, DOMID_XEN), -ESRCH);
+    EXPECT_EQ(ext_by(MMUEXT_CLEAR_PAGE, mfn(m2p), 0, DOMID_SELF), -EINVAL);
+    EXPECT(fx_all_free());
+}
+
 TEST(a_pin_and_unpin_cut_into_steps_is_the_same) {
     struct fx_tree t;
 
