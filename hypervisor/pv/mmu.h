@@ -77,12 +77,16 @@ MUST_CHECK static inline int mmu_unwind_finish(struct vcpu *v) {
  * Note:   a snapshot; the guest may be changing the tables, so it is only good for asking.
  */
 uint64_t mmu_walk(mfn_t l4, uint64_t va);
-/* Would v's page tables allow the access now? (If so, a fault on it was stale.) user: guest user
- * mode. */
+/*
+ * Would v's page tables allow the access now? (If so, a fault on it was stale.)
+ * user: in guest user mode.
+ */
 bool mmu_access_ok(const struct vcpu *v, uint64_t va, bool write, bool user, bool fetch);
 
-/* The slot of the L1 entry that maps va in v's kernel table, with a reference and an L1 type count
- * on its page; NULL if none. */
+/*
+ * The slot of the L1 entry that maps va in v's kernel table, with a reference and an L1 type count
+ * of its page; NULL if there is none.
+ */
 uint64_t *mmu_get_l1_slot(struct vcpu *v, uint64_t va, struct page **pg);
 void mmu_put_l1_slot(struct page *pg);
 
@@ -106,8 +110,10 @@ bool ptwr_fault(struct vcpu *v, uint64_t va, uint32_t error_code);
 /* Pin / unpin (mmuext, builders). Errors as page_get_type; -EINVAL already (not) pinned. */
 MUST_CHECK int mmu_pin(struct domain *d, mfn_t mfn, enum page_type type);
 MUST_CHECK int mmu_unpin(struct domain *d, mfn_t mfn);
-/* Teardown: unpin and un-type everything of a dying domain, its bases dropped before. -ERESTART:
- * call again. */
+/*
+ * Teardown: take away every pin of a dying domain and what was left partial, its bases dropped
+ * before; so nothing of it is typed any more. -ERESTART: call again.
+ */
 MUST_CHECK int mmu_relinquish(struct domain *d);
 
 /* A TLB flush in the making: what a batch asks for is collected, and issued once. */
@@ -144,8 +150,10 @@ static inline void mmu_put_owner(struct vcpu *curr, struct domain *d) {
 /* May d map this I/O frame? */
 bool pv_iomem_allowed(const struct domain *d, mfn_t mfn);
 
-/* pv/descriptor.c: check a page that becomes SEGDESC, raising DPLs in place; change the LDT of the
- * current vcpu. */
+/*
+ * pv/descriptor.c: check a page that becomes SEGDESC, raising DPLs in place; change the LDT of the
+ * current vcpu.
+ */
 MUST_CHECK int pv_validate_segdesc_page(uint64_t *descs);
 void pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int entries);
 
