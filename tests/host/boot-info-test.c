@@ -210,16 +210,20 @@ TEST(what_lies_beyond_all_addresses_is_cut) {
     expect_entry(1, BIT(52) - 0x1000, 0x1000, E820_RAM);
 }
 
-TEST(a_reservation_fills_a_hole_and_changes_nothing_else) {
+TEST(a_reservation_takes_ram_and_holes_and_changes_nothing_else) {
     start();
     boot_info.memory[0] = (struct boot_memory){0, 0x100000, E820_RAM};
     boot_info.nr_memory = 1;
+    boot_info.memory[1] = (struct boot_memory){0x100000, 0x1000, E820_NVS};
+    boot_info.nr_memory = 2;
     memory_map_reserve(0xfee00000, 0x1000);
-    EXPECT_EQ(boot_info.nr_memory, 2);
-    memory_map_reserve(0x1000, 0x1000);
-    memory_map_reserve(0xfee00800, 0x1000);
-    EXPECT_EQ(boot_info.nr_memory, 2);
+    memory_map_reserve(0xff000, 0x2000);
+    EXPECT_EQ(boot_info.nr_memory, 4);
+    EXPECT_EQ(boot_info.memory[0].len, 0xff000);
+    EXPECT_EQ(boot_info.memory[1].len, 0x1000);
     EXPECT_EQ(boot_info.memory[1].type, E820_RESERVED);
+    EXPECT_EQ(boot_info.memory[2].type, E820_NVS);
+    EXPECT_EQ(boot_info.memory[3].start, 0xfee00000);
 }
 
 /* ---- what is free ---- */

@@ -173,8 +173,8 @@ too_old_text:
         .asciz "Hospes needs a 64-bit x86 processor with NX; look for it in the firmware setup.\r\n"
 
 /*
- * The first page tables: the lowest 4 GiB as they are, the image and the first stack block at their
- * final addresses. Writable and executable, so they live only until paging_init().
+ * The first page tables: the lowest 4 GiB as they are and in the direct map, the image and the
+ * first stack block at their final addresses. Writable and executable, so they live only until paging_init().
  */
 #define TABLE 0x03                              /* present, writable */
 #define LARGE 0x83                              /* and a 2 MiB page  */
@@ -184,7 +184,9 @@ boot_l4:
         .quad PHYS(boot_l3_low) + TABLE
         .fill 256, 8, 0
         .quad PHYS(boot_l3_image) + TABLE
-        .fill 254, 8, 0
+        .fill 4, 8, 0
+        .quad PHYS(boot_l3_low) + TABLE         /* slot 262: the direct map */
+        .fill 249, 8, 0
 boot_l3_low:
         .irp i, 0, 1, 2, 3
         .quad PHYS(boot_l2_low) + TABLE + \i * 0x1000

@@ -21,26 +21,15 @@ bool console_wanted(const char *device) {
     return false;
 }
 
-/* What was said before the device was ready. */
-static INIT_TEXT void replay_log(void (*write)(const char *bytes, size_t len)) {
+INIT_TEXT void console_devices_init(const struct boot_video *video) {
     uint64_t index = 0;
-    char buf[128];
+    char said_before[128];
     size_t len;
 
-    while ((len = console_read_log(buf, sizeof(buf), &index)))
-        write(buf, len);
-}
-
-INIT_TEXT void console_serial_init(void) {
     serial_init();
-    replay_log(serial_write);
-}
-
-INIT_TEXT void console_screen_init(const struct boot_video *video) {
-    if (!console_wanted("vga") || !vga_init(video))
-        return;
-    replay_log(vga_write);
-    vga_on = true;
+    vga_on = console_wanted("vga") && vga_init(video);
+    while ((len = console_read_log(said_before, sizeof(said_before), &index)))
+        arch_console_write(said_before, len);
 }
 
 void vga_release(void) {

@@ -4,10 +4,8 @@
 
 #include "core/boot-info.h"
 
-/* After the command line was parsed. Both print what was said before. */
-void console_serial_init(void);
-/* Needs ioremap(). The screen is used if the loader left it in text mode. */
-void console_screen_init(const struct boot_video *video);
+/* After the command line was parsed. The screen is used if the loader left it in text mode. */
+void console_devices_init(const struct boot_video *video);
 /* dom0 owns the screen from here on. */
 void vga_release(void);
 

@@ -79,12 +79,8 @@ INIT_TEXT unsigned int memory_map_clean(struct boot_memory *map, unsigned int nr
 INIT_TEXT void memory_map_reserve(uint64_t start, uint64_t len) {
     struct boot_info *b = &boot_info;
 
-    for (unsigned int i = 0; i < b->nr_memory; i++)
-        if (start < b->memory[i].start + b->memory[i].len && b->memory[i].start < start + len)
-            return;
-    if (b->nr_memory == BOOT_MAX_MEMORY)
-        return;
-    b->memory[b->nr_memory++] = (struct boot_memory){start, len, E820_RESERVED};
+    if (b->nr_memory < BOOT_MAX_MEMORY)
+        b->memory[b->nr_memory++] = (struct boot_memory){start, len, E820_RESERVED};
     b->nr_memory = memory_map_clean(b->memory, b->nr_memory, BOOT_MAX_MEMORY);
 }
 

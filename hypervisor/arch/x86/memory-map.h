@@ -15,7 +15,7 @@ struct range {
  */
 unsigned int memory_map_clean(struct boot_memory *map, unsigned int nr, unsigned int max);
 
-/* Declare a range reserved in boot_info's map unless the map says something about it already. */
+/* Clean boot_info's map with one range more, reserved where the map says nothing worse of it. */
 void memory_map_reserve(uint64_t start, uint64_t len);
 
 /* Whole frames of RAM: calls fn for each range, in order. */

@@ -17,11 +17,6 @@ RO_AFTER_INIT uint64_t max_mfn;
 /* One bit a frame, up to max_mfn. */
 RO_AFTER_INIT uint64_t *ram_frames;
 
-/*
- * Tables are reached at table_base + physical address: through the boot loader's view (the loader
- * maps 4 GiB as they are) until the direct map is up.
- */
-static RO_AFTER_INIT uint64_t table_base;
 static RO_AFTER_INIT bool heap_is_up;
 
 static uint64_t new_table(void) {
@@ -34,8 +29,8 @@ static uint64_t new_table(void) {
             panic("too little memory for page tables");
         return virt_to_phys(table);
     }
-    pa = boot_mem_alloc(PAGE_SIZE, PAGE_SIZE, GIB(4));
-    memset((void *)(table_base + pa), 0, PAGE_SIZE);
+    pa = boot_mem_alloc(PAGE_SIZE, PAGE_SIZE, GIB(4)); /* what boot.S's tables reach */
+    memset(phys_to_virt(pa), 0, PAGE_SIZE);
     return pa;
 }
 
@@ -57,7 +52,7 @@ static uint64_t *entry_of(uint64_t va, unsigned int level, uint64_t rights) {
         if (!*e)
             *e = new_table() | PTE_P | PTE_RW | PTE_A | (rights & PTE_US);
         BUG_ON(*e & PTE_PSE);
-        table = (uint64_t *)(table_base + (*e & PTE_ADDR));
+        table = phys_to_virt(*e & PTE_ADDR);
     }
     return &table[table_index(va, level)];
 }
@@ -195,12 +190,12 @@ INIT_TEXT void paging_init(void) {
     map_range(STACKS_VA + 5 * PAGE_SIZE, image_phys(boot_stack) + 5 * PAGE_SIZE, 3 * PAGE_SIZE,
               MAP_RW);
     memory_map_for_each_ram(map_direct);
+    map_direct_part(VGA_START, VGA_END, MAP_DEVICE);
     /* Every L4 gets copies of these slots, so what they point to must never change. */
     for (uint64_t va = M2P_VA; va < WINDOW_VA; va += page_size_of(4))
         entry_of(va, 3, va == M2P_VA ? PTE_US : 0);
 
     write_cr3(image_phys(idle_l4));
-    table_base = DIRECTMAP_VA;
 
     memory_map_for_each_ram(back_frame_table);
     memory_map_for_each_ram(back_m2p);

@@ -23,6 +23,10 @@
 #define MAP_RW     (MAP_RO | PTE_RW)
 #define MAP_DEVICE (MAP_RW | PTE_PCD | PTE_PWT) /* PAT entry 3: uncached */
 
+/* The screen's memory is in the direct map, though it is no RAM: even the first panic needs it. */
+#define VGA_START UINT64_C(0xa0000)
+#define VGA_END   UINT64_C(0xc0000)
+
 extern uint64_t idle_l4[512];
 
 /* Tables for image, stacks, direct map, frame table and M2P, and load them. Boot cpu, once. */

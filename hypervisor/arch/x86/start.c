@@ -74,6 +74,7 @@ INIT_TEXT void cpu_core_init(unsigned int cpu) {
 
 /* Not boot code itself, which is gone after the first line. */
 static NOINLINE _Noreturn void leave_boot(void) {
+    vga_release();
     paging_free_init();
     smp_release();
     irq_disable();
@@ -88,7 +89,7 @@ _Noreturn INIT_TEXT void boot_main(uint32_t magic, uint32_t info) {
 
     pr_info("Hospes " HOSPES_VERSION ", built with " HOSPES_COMPILER "\n");
     cmdline_parse(boot_info.cmdline ? boot_info.cmdline : "");
-    console_serial_init();
+    console_devices_init(&boot_info.video);
     idt_init();
     percpu_init_boot();
     if (error)
@@ -97,12 +98,11 @@ _Noreturn INIT_TEXT void boot_main(uint32_t magic, uint32_t info) {
     cpu_features_detect();
     cpu_features_enable();
     this_cpu()->arch.cr4 = cr4_policy;
-    boot_info.nr_memory = memory_map_clean(boot_info.memory, boot_info.nr_memory, BOOT_MAX_MEMORY);
+    memory_map_reserve(VGA_START, VGA_END - VGA_START);
     print_memory_map();
     boot_mem_init();
     paging_init();
     percpu_init_boot();
-    console_screen_init(&boot_info.video);
     pr_info("%lu MiB of memory, %lu MiB free\n", heap_total_frames() >> 8, heap_free_frames() >> 8);
     check_modules();
 

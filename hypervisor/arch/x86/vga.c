@@ -1,6 +1,6 @@
 /* The text screen, 80x25, until dom0 takes it over. */
 #include "arch/x86/console.h"
-#include "arch/x86/paging.h"
+#include "arch/mm.h"
 #include "arch/x86/processor.h"
 #include "lib/string.h"
 
@@ -34,7 +34,7 @@ INIT_TEXT bool vga_init(const struct boot_video *video) {
 
     if (!video->present || video->framebuffer)
         return false;
-    screen = ioremap(0xb8000, ROWS * COLUMNS * sizeof(*screen));
+    screen = phys_to_virt(0xb8000);
     outb(0x3d4, 0x0e);
     at = (unsigned int)inb(0x3d5) << 8;
     outb(0x3d4, 0x0f);
