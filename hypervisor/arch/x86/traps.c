@@ -46,12 +46,12 @@ static uint64_t take_dr6(void) {
 
 /*
  * A fault while the processor read a descriptor: GDT slots are always mapped, LDT pages come on
- * first use. Returns true if va is in v's LDT window.
+ * first use. Returns true if it was that.
  */
 static bool ldt_window_fault(struct vcpu *v, uint64_t va) {
     uint64_t offset = va - window_ldt_va(v);
 
-    if (offset >= LDT_WINDOW_SIZE)
+    if (offset >= LDT_WINDOW_SIZE || v->arch.regs.error_code & PF_USER)
         return false;
     if (!pv_ldt_fault(v, (uint32_t)offset))
         pv_inject(v, 13, (uint32_t)(offset & ~UINT64_C(7)) | 4);
