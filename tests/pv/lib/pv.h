@@ -213,6 +213,14 @@ void *user_data_page(void);                     /* the same page in the kernel's
 void user_frame(struct frame *f, const char *label);        /* zeroes, and what user code needs */
 void user_run(struct frame *f);
 
+/* ---- other vcpus ---------------------------------------------------------------------------- */
+
+/* A context with which `vcpu` starts like ours, with events masked, and does what smp_run asks. */
+void smp_context(struct vcpu_guest_context *c, unsigned int vcpu);
+void smp_start(unsigned int vcpu);      /* initialise, up                               */
+void smp_run(unsigned int vcpu, void (*job)(void *), void *arg);
+void smp_wait(unsigned int vcpu);       /* until it has done what it was asked          */
+
 /* ---- events --------------------------------------------------------------------------------- */
 
 static inline struct vcpu_info *vcpu_info(unsigned int vcpu) {

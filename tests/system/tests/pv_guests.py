@@ -30,6 +30,7 @@ GUESTS = {
     "exceptions": {},
     "page-tables": {},
     "privileged-instructions": {},
+    "smp": {"cpus": 2},
 }
 
 build_lock = threading.Lock()
