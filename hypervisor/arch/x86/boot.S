@@ -174,7 +174,8 @@ too_old_text:
 
 /*
  * The first page tables: the lowest 4 GiB as they are and in the direct map, the image and the
- * first stack block at their final addresses. Writable and executable, so they live only until paging_init().
+ * first stack block at their final addresses. Writable and executable, so they live only until
+ * paging_init().
  */
 #define TABLE 0x03                              /* present, writable */
 #define LARGE 0x83                              /* and a 2 MiB page  */
