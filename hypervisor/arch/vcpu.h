@@ -35,7 +35,7 @@ struct arch_vcpu {
 
     /* Mode. Guest kernel and guest user both run in ring 3. */
     bool kernel_mode;                /* which of the two we came from / return to  */
-    uint8_t exit;                    /* enum guest_exit                            */
+    uint8_t exit;                    /* enum guest_exit; EXIT_SYSRET while it runs  */
     uint8_t iopl;                    /* virtual IOPL, PHYSDEVOP_set_iopl           */
     bool ts;                         /* virtual CR0.TS                             */
     bool nmi_masked;                 /* an NMI is being handled, until iret        */
@@ -56,6 +56,7 @@ struct arch_vcpu {
     uint64_t kernel_sp, kernel_ss;
     struct pv_callback event, failsafe, syscall, syscall32, sysenter;
     struct trap_info *traps;         /* 256 entries, one page */
+    uint64_t page_fault_eip;         /* its #PF handler if user faults may go straight to it, else 0 */
 
     /* Descriptor tables. */
     uint64_t gdt_mfn[16];            /* 14 used; each holds a PAGE_SEGDESC reference */

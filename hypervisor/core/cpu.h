@@ -14,6 +14,7 @@ enum cpu_work {
     WORK_TIMER = 1 << 1,  /* a timer may be due                        */
     WORK_TASK = 1 << 2,   /* deferred functions (core/work.h)          */
     WORK_TIME = 1 << 3,   /* refresh the current vcpu's time info      */
+    WORK_EXIT = 1 << 4,   /* nothing but the long way out: arch's exit  */
 };
 
 struct cpu {

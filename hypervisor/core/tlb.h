@@ -19,7 +19,10 @@ extern uint32_t tlb_epoch;
 static inline uint32_t tlb_stamp_now(void) {
     return READ_ONCE(tlb_epoch);
 }
-/* Flush those cpus of `may_hold` that have not flushed since `stamp`. Locks: as arch_tlb_flush_mask. */
+/*
+ * Flush those cpus of `may_hold` that have not flushed since `stamp`. Locks: as
+ * arch_tlb_flush_mask.
+ */
 void tlb_flush_stale(const cpumask_t *may_hold, uint32_t stamp);
 
 #endif

@@ -5,24 +5,38 @@
 #include "core/evtchn.h"
 #include "core/gnttab.h"
 
-/* Numbers that are not here answer -ENOSYS, as real Xen does where a part is not built in. */
-static const hypercall_fn hypercalls[] = {
+static long hypercall_none(struct vcpu *curr, uint64_t arg[6]) {
+    (void)curr, (void)arg;
+    return -ENOSYS;
+}
+
+/*
+ * Not for PV guests, or succeeded by another, or not here; from 48 on the architecture's own, of
+ * which machine checks alone were ever given out.
+ */
+#define NONE hypercall_none
+
+const hypercall_fn hypercall_table[NR_HYPERCALLS] = {
     [__HYPERVISOR_set_trap_table] = hypercall_set_trap_table,
     [__HYPERVISOR_mmu_update] = hypercall_mmu_update,
     [__HYPERVISOR_set_gdt] = hypercall_set_gdt,
     [__HYPERVISOR_stack_switch] = hypercall_stack_switch,
     [__HYPERVISOR_set_callbacks] = hypercall_set_callbacks,
     [__HYPERVISOR_fpu_taskswitch] = hypercall_fpu_taskswitch,
+    [__HYPERVISOR_sched_op_compat] = NONE,
     [__HYPERVISOR_platform_op] = hypercall_platform_op,
     [__HYPERVISOR_set_debugreg] = hypercall_set_debugreg,
     [__HYPERVISOR_get_debugreg] = hypercall_get_debugreg,
     [__HYPERVISOR_update_descriptor] = hypercall_update_descriptor,
+    [11] = NONE,
     [__HYPERVISOR_memory_op] = hypercall_memory_op,
     [__HYPERVISOR_multicall] = hypercall_multicall,
     [__HYPERVISOR_update_va_mapping] = hypercall_update_va_mapping,
     [__HYPERVISOR_set_timer_op] = hypercall_set_timer_op,
+    [__HYPERVISOR_event_channel_op_compat] = NONE,
     [__HYPERVISOR_xen_version] = hypercall_xen_version,
     [__HYPERVISOR_console_io] = hypercall_console_io,
+    [__HYPERVISOR_physdev_op_compat] = NONE,
     [__HYPERVISOR_grant_table_op] = hypercall_grant_table_op,
     [__HYPERVISOR_vm_assist] = hypercall_vm_assist,
     [__HYPERVISOR_update_va_mapping_otherdomain] = hypercall_update_va_mapping_otherdomain,
@@ -30,43 +44,34 @@ static const hypercall_fn hypercalls[] = {
     [__HYPERVISOR_vcpu_op] = hypercall_vcpu_op,
     [__HYPERVISOR_set_segment_base] = hypercall_set_segment_base,
     [__HYPERVISOR_mmuext_op] = hypercall_mmuext_op,
+    [__HYPERVISOR_xsm_op] = NONE,
+    [__HYPERVISOR_nmi_op] = NONE,
     [__HYPERVISOR_sched_op] = hypercall_sched_op,
     [__HYPERVISOR_callback_op] = hypercall_callback_op,
+    [__HYPERVISOR_xenoprof_op] = NONE,
     [__HYPERVISOR_event_channel_op] = hypercall_event_channel_op,
     [__HYPERVISOR_physdev_op] = hypercall_physdev_op,
+    [__HYPERVISOR_hvm_op] = NONE,
+    [__HYPERVISOR_sysctl] = NONE,
+    [__HYPERVISOR_domctl] = NONE,
+    [__HYPERVISOR_kexec_op] = NONE,
+    [__HYPERVISOR_tmem_op] = NONE,
+    [__HYPERVISOR_argo_op] = NONE,
+    [__HYPERVISOR_xenpmu_op] = NONE,
+    [__HYPERVISOR_dm_op] = NONE,
+    [__HYPERVISOR_hypfs_op] = NONE,
+    [43] = NONE, [44] = NONE, [45] = NONE,
+    [46] = NONE, [47] = NONE, [48] = NONE,
+    [49] = NONE, [50] = NONE, [51] = NONE,
+    [52] = NONE, [53] = NONE, [54] = NONE,
+    [55] = NONE, [56] = NONE, [57] = NONE,
+    [58] = NONE, [59] = NONE, [60] = NONE,
+    [61] = NONE, [62] = NONE, [63] = NONE,
 };
 
 static long dispatch(struct vcpu *curr, uint64_t nr, uint64_t arg[6]) {
-    hypercall_fn fn;
-
-    if (nr >= ARRAY_LEN(hypercalls))
-        return -ENOSYS;
-    fn = hypercalls[index_nospec(nr, ARRAY_LEN(hypercalls))];
-    return fn ? fn(curr, arg) : -ENOSYS;
-}
-
-/* `syscall` is two bytes: back over it, with the number still in rax, and the guest calls again. */
-static void continue_later(struct cpu_user_regs *regs, const uint64_t arg[6]) {
-    regs->rdi = arg[0];
-    regs->rsi = arg[1];
-    regs->rdx = arg[2];
-    regs->r10 = arg[3];
-    regs->r8 = arg[4];
-    regs->r9 = arg[5];
-    regs->rip -= 2;
-}
-
-void pv_hypercall(struct vcpu *curr, uint64_t arg[6]) {
-    struct cpu_user_regs *regs = &curr->arch.regs;
-    long rc;
-
-    curr->mode_changed = false;
-    rc = dispatch(curr, regs->rax, arg);
-    /* What iret returns is the guest's rax and means nothing. */
-    if (unlikely(rc == -ERESTART) && !curr->mode_changed)
-        continue_later(regs, arg);
-    else
-        regs->rax = (uint64_t)rc;
+    return nr < NR_HYPERCALLS ? hypercall_table[index_nospec(nr, NR_HYPERCALLS)](curr, arg)
+                              : -ENOSYS;
 }
 
 /* One entry: -ERESTART if it has to go on later, with its progress in its arguments. */
@@ -98,6 +103,7 @@ long hypercall_multicall(struct vcpu *curr, uint64_t arg[6]) {
     if (curr->in_multicall)
         return -EINVAL;
     curr->in_multicall = true;
+    curr->mode_changed = false;
     arg[1] = (uint32_t)arg[1];
     while (arg[1] && !rc && !curr->mode_changed) {
         rc = multicall_one(curr, (guest_va_t){arg[0]});
@@ -109,5 +115,8 @@ long hypercall_multicall(struct vcpu *curr, uint64_t arg[6]) {
             rc = -ERESTART;
     }
     curr->in_multicall = false;
-    return curr->mode_changed ? (long)curr->arch.regs.rax : rc;
+    if (!curr->mode_changed)
+        return rc;
+    cpu_raise(WORK_EXIT); /* what iret loaded needs the long way out */
+    return (long)curr->arch.regs.rax;
 }

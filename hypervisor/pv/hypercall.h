@@ -14,10 +14,11 @@
 typedef long (*hypercall_fn)(struct vcpu *curr, uint64_t arg[6]);
 
 /*
- * From entry.S: the current vcpu executed `syscall` in kernel mode; its number is in regs.rax, its arguments
- * are in arg. Of v->arch.regs, rbp and r12-r15 are not up to date during hypercalls.
+ * All of them by number; entry.S calls through it, with the argument registers as arg. Of
+ * v->arch.regs only rip, rsp, rflags and rax are up to date during a hypercall.
  */
-void pv_hypercall(struct vcpu *curr, uint64_t arg[6]);
+#define NR_HYPERCALLS 64
+extern const hypercall_fn hypercall_table[NR_HYPERCALLS];
 
 /*
  * Fill a page with call stubs, 32 bytes a hypercall, for kernels that ask for one

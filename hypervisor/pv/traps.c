@@ -237,6 +237,15 @@ void pv_guest_sysenter(struct vcpu *v) {
         pv_inject(v, VEC_GP, 0);
 }
 
+/* The fast road masks events and knows nothing of a virtual IOPL. */
+void pv_update_fault_path(struct vcpu *v) {
+    const struct trap_info *ti = &v->arch.traps[VEC_PF];
+    bool plain = TI_GET_IF(ti) &&
+                 !(v->domain->vm_assist & 1u << VMASST_TYPE_architectural_iopl);
+
+    WRITE_ONCE(v->arch.page_fault_eip, plain ? ti->address : 0);
+}
+
 /* ---- set_trap_table(traps): NULL clears, an address of 0 ends ---- */
 
 long hypercall_set_trap_table(struct vcpu *curr, uint64_t arg[6]) {
@@ -245,6 +254,7 @@ long hypercall_set_trap_table(struct vcpu *curr, uint64_t arg[6]) {
     if (!arg[0]) {
         for (unsigned int i = 0; i < 256; i++)
             traps[i] = (struct trap_info){.vector = 0};
+        pv_update_fault_path(curr);
         return 0;
     }
     for (;; arg[0] += sizeof(ti)) {
@@ -258,5 +268,7 @@ long hypercall_set_trap_table(struct vcpu *curr, uint64_t arg[6]) {
             return -EINVAL;
         ti.cs = selector_ring3(ti.cs);
         traps[ti.vector] = ti;
+        if (ti.vector == VEC_PF)
+            pv_update_fault_path(curr);
     }
 }

@@ -5,6 +5,7 @@
 #include "pv/descriptor.h"
 #include "pv/guest-state.h"
 #include "pv/mmu.h"
+#include "pv/traps.h"
 
 static bool addresses_ok(const struct vcpu_guest_context *c) {
     const uint64_t must_be_canonical[] = {
@@ -61,6 +62,7 @@ static void load_entries(struct vcpu *v, const struct vcpu_guest_context *c) {
         v->arch.traps[i] = c->trap_ctxt[i];
         v->arch.traps[i].cs = selector_ring3(c->trap_ctxt[i].cs);
     }
+    pv_update_fault_path(v);
     v->arch.event = callback(c->event_callback_eip, true);
     v->arch.failsafe = callback(c->failsafe_callback_eip, c->flags & VGCF_failsafe_disables_events);
     v->arch.syscall = callback(c->syscall_callback_eip, c->flags & VGCF_syscall_disables_events);

@@ -3,6 +3,7 @@
 #include "core/domain.h"
 #include "pv/guest-state.h"
 #include "pv/hypercall.h"
+#include "pv/traps.h"
 
 #define DR6_ONES   0xffff0ff0
 #define DR6_ZEROES BIT(12)
@@ -116,18 +117,22 @@ long hypercall_set_segment_base(struct vcpu *curr, uint64_t arg[6]) {
 
 /* vm_assist(cmd, type) */
 long hypercall_vm_assist(struct vcpu *curr, uint64_t arg[6]) {
-    uint32_t *assists = &curr->domain->vm_assist;
+    struct domain *d = curr->domain;
 
     if (arg[1] >= 32 || !(PV_ASSISTS >> arg[1] & 1))
         return -EINVAL;
     switch (arg[0]) {
     case VMASST_CMD_enable:
-        __atomic_fetch_or(assists, 1u << arg[1], __ATOMIC_SEQ_CST);
-        return 0;
+        __atomic_fetch_or(&d->vm_assist, 1u << arg[1], __ATOMIC_SEQ_CST);
+        break;
     case VMASST_CMD_disable:
-        __atomic_fetch_and(assists, ~(1u << arg[1]), __ATOMIC_SEQ_CST);
-        return 0;
+        __atomic_fetch_and(&d->vm_assist, ~(1u << arg[1]), __ATOMIC_SEQ_CST);
+        break;
     default:
         return -ENOSYS;
     }
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            pv_update_fault_path(d->vcpu[i]);
+    return 0;
 }

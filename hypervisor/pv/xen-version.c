@@ -121,9 +121,9 @@ static long version_query(struct vcpu *curr, uint64_t cmd, guest_va_t at) {
  * right after unmasking them, so it must stay the shortest of all.
  */
 long hypercall_xen_version(struct vcpu *curr, uint64_t arg[6]) {
-    switch (arg[0]) {
-    case XENVER_version:
+    if (likely(arg[0] == XENVER_version))
         return ABI_MAJOR << 16 | ABI_MINOR;
+    switch (arg[0]) {
     case XENVER_pagesize:
         return arg[1] ? -EINVAL : (long)PAGE_SIZE;
     case XENVER_build_id:

@@ -77,12 +77,20 @@ static void reset(void) {
     last.name = "none";
 }
 
+/* As entry.S does it. */
 static void call(uint64_t nr, uint64_t a0, uint64_t a1) {
-    regs->rax = nr;
-    regs->rdi = a0;
-    regs->rsi = a1;
     uint64_t arg[6] = {a0, a1, regs->rdx, regs->r10, regs->r8, regs->r9};
-    pv_hypercall(vf_v, arg);
+    long rc = nr < NR_HYPERCALLS ? hypercall_table[nr](vf_v, arg) : -ENOSYS;
+
+    regs->rax = nr;
+    if (rc == -ERESTART && !vf_v->mode_changed) {
+        regs->rdi = arg[0];
+        regs->rsi = arg[1];
+        regs->rip -= 2;
+    } else {
+        regs->rax = (uint64_t)rc;
+    }
+    vf_v->mode_changed = false;
 }
 
 TEST(arguments_come_from_the_six_registers_and_the_result_goes_to_rax) {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pv/traps.h"
+
 struct domain vf_d;
 struct vcpu *vf_v;
 struct vcpu_info *vf_info;
@@ -17,6 +19,11 @@ static struct trap_info traps[256];
 __attribute__((weak)) void domain_crash(struct domain *d, const char *fmt, ...) {
     (void)d, (void)fmt;
     vf_crashes++;
+}
+
+/* pv/traps.c's, for tests that do not link it. */
+__attribute__((weak)) void pv_update_fault_path(struct vcpu *v) {
+    (void)v;
 }
 
 void vf_reset(void) {

@@ -5,6 +5,7 @@
  * stack top of the cpu it runs on, which is also that cpu's struct cpu), rsp is that stack top.
  * So CPU_x(%rsp) works wherever the stack is empty. GS and FS bases are always the guest's.
  */
+#include <abi/errno.h>
 #include <abi/xen.h>
 
 #include "arch/x86/asm.h"
@@ -18,8 +19,8 @@
 /* HYPERVISOR_VIRT_START and _END as bits 43-63 of an address. */
 #define HOLE_TOP_BITS (HYPERVISOR_VIRT_START >> 43)
 
-/* rsp at the end of regs.rdi; then at regs.rbx. What C functions may change, and rbx. */
-.macro SAVE_CALLER_REGS
+/* rsp at the end of regs.rdi; then at regs.r15. Flags are kept. */
+.macro SAVE_REGS
         push    %rdi
         push    %rsi
         push    %rdx
@@ -30,11 +31,6 @@
         push    %r10
         push    %r11
         push    %rbx
-.endm
-
-/* rsp at the end of regs.rdi; then at regs.r15. Flags are kept. */
-.macro SAVE_REGS
-        SAVE_CALLER_REGS
         push    %rbp
         push    %r12
         push    %r13
@@ -60,24 +56,31 @@
         pop     %rdi
 .endm
 
-/* To and from the vcpu in rbx: what C functions preserve. */
-.macro STORE_CALLEE_REGS
-        mov     %r15, V_r15(%rbx)
-        mov     %r14, V_r14(%rbx)
-        mov     %r13, V_r13(%rbx)
-        mov     %r12, V_r12(%rbx)
-        mov     %rbp, V_rbp(%rbx)
+/* To the vcpu in \v: what C functions preserve. */
+.macro STORE_CALLEE_REGS v
+        mov     %r15, V_r15(\v)
+        mov     %r14, V_r14(\v)
+        mov     %r13, V_r13(\v)
+        mov     %r12, V_r12(\v)
+        mov     %rbp, V_rbp(\v)
+        mov     %rbx, V_rbx(\v)
 .endm
-.macro LOAD_CALLEE_REGS
+/* To the vcpu in \v: the argument registers. */
+.macro STORE_ARGUMENTS v
+        mov     %rdi, V_rdi(\v)
+        mov     %rsi, V_rsi(\v)
+        mov     %rdx, V_rdx(\v)
+        mov     %r10, V_r10(\v)
+        mov     %r8, V_r8(\v)
+        mov     %r9, V_r9(\v)
+.endm
+/* From the vcpu in rbx: all but rcx, r11, rsp, and rbx itself. */
+.macro LOAD_REGS
         mov     V_r15(%rbx), %r15
         mov     V_r14(%rbx), %r14
         mov     V_r13(%rbx), %r13
         mov     V_r12(%rbx), %r12
         mov     V_rbp(%rbx), %rbp
-.endm
-
-/* From the vcpu in rbx: the others, but rcx, r11, rsp, and rbx itself. */
-.macro LOAD_CALLER_REGS
         mov     V_r10(%rbx), %r10
         mov     V_r9(%rbx), %r9
         mov     V_r8(%rbx), %r8
@@ -87,22 +90,18 @@
         mov     V_rdi(%rbx), %rdi
 .endm
 
-/*
- * The frame of a `syscall` from rsp = vcpu, rcx = rip, r11 = rflags; then rbx is the vcpu. The
- * registers that C preserves stay where they are: see exit_from_call.
- */
+/* The whole frame of a `syscall` from rsp = vcpu, rcx = rip, r11 = rflags; then rbx is the vcpu. */
 .macro SAVE_SYSCALL_FRAME cs
         mov     %rcx, V_rip(%rsp)
         movq    $\cs, V_cs(%rsp)
         mov     %r11, V_rflags(%rsp)
         movq    $FLAT_USER_SS, V_ss(%rsp)
         add     $V_error_code, %rsp
-        SAVE_CALLER_REGS
-        lea     -V_rbx(%rsp), %rbx
+        SAVE_REGS
+        lea     -V_regs(%rsp), %rbx
         mov     (%rbx), %rsp
         mov     CPU_guest_rsp(%rsp), %rax
         mov     %rax, V_rsp(%rbx)
-        movb    $EXIT_SYSRET, V_exit(%rbx)
 .endm
 
         .section .text.entry, "ax"
@@ -126,6 +125,8 @@ vector_stubs:
         jmp     entry_debug
         .elseif vector == 2 || vector == 8 || vector == 18
         jmp     entry_ist
+        .elseif vector == 14
+        jmp     entry_page_fault
         .else
         jmp     entry_common
         .endif
@@ -163,6 +164,75 @@ guest_interrupted:
         je      guest_trapped
         call    arch_interrupt
         jmp     exit_to_guest
+
+/*
+ * #PF. From guest user mode it is nearly always the guest kernel's: hand it over as guest_syscall does,
+ * with {rcx, r11, error, rip, cs, rflags, rsp, ss} on its stack. Everything else takes the long way,
+ * and so do faults that are not the guest's own doing: the processor reading a descriptor.
+ */
+        .balign 64
+entry_page_fault:
+        testb   $3, 16(%rsp)
+        jz      entry_common
+        mov     %rdx, V_rdx - V_error_code(%rsp)
+        lea     -V_error_code(%rsp), %rdx
+        testb   $4, V_error_code(%rdx)
+        jz      page_fault_in_c
+        cmpb    $0, V_kernel_mode(%rdx)
+        jne     page_fault_in_c
+        cmpq    $0, V_page_fault_eip(%rdx)
+        je      page_fault_in_c
+        mov     %rax, V_rax(%rdx)
+        mov     V_info(%rdx), %rax
+        cmpb    $0, INFO_mask(%rax)
+        jne     page_fault_masked
+        mov     %rcx, V_rcx(%rdx)
+        movb    $1, INFO_mask(%rax)
+        mov     %cr2, %rcx
+        mov     %rcx, INFO_cr2(%rax)
+        mov     %rcx, V_cr2(%rdx)
+        movb    $1, V_kernel_mode(%rdx)
+        mov     V_kernel_cr3(%rdx), %rax
+        mov     %rax, %cr3
+        swapgs
+
+        mov     (%rdx), %rsp
+        mov     V_kernel_sp(%rdx), %rax
+        and     $-16, %rax
+        STAC
+        mov     V_rcx(%rdx), %rcx
+1:      mov     %rcx, -64(%rax)
+2:      mov     %r11, -56(%rax)
+        mov     V_error_code(%rdx), %ecx
+        and     $0x1f, %ecx
+3:      mov     %rcx, -48(%rax)
+        mov     V_rip(%rdx), %rcx
+4:      mov     %rcx, -40(%rax)
+        movzwl  V_cs(%rdx), %ecx
+5:      mov     %rcx, -32(%rax)
+        mov     V_rflags(%rdx), %rcx
+6:      mov     %rcx, -24(%rax)
+        mov     V_rsp(%rdx), %rcx
+7:      mov     %rcx, -16(%rax)
+        movzwl  V_ss(%rdx), %ecx
+8:      mov     %rcx, -8(%rax)
+        CLAC
+        .irp    n, 1, 2, 3, 4, 5, 6, 7, 8
+        EXTABLE \n\()b, guest_stack_broken
+        .endr
+
+        lea     -64(%rax), %rsp
+        mov     V_page_fault_eip(%rdx), %rcx    /* canonical, checked when it was set */
+        mov     $(RFLAGS_IF | 2), %r11d
+        mov     V_rax(%rdx), %rax
+        mov     V_rdx(%rdx), %rdx
+        sysretq
+
+page_fault_masked:
+        mov     V_rax(%rdx), %rax
+page_fault_in_c:
+        mov     V_rdx(%rdx), %rdx
+        jmp     entry_common
 
 /* #DB, on its own stack: a guest can make it hit the first instruction of any entry below. */
 entry_debug:
@@ -207,56 +277,92 @@ entry_syscall:
         cmp     $__HYPERVISOR_iret, %rax
         je      guest_iret
 
-/* A hypercall: pv_hypercall(vcpu, arguments as an array). */
+/*
+ * A hypercall: fn(vcpu, arguments as an array). Only what C may change is saved, the arguments as
+ * that array: the ABI lets them change. The handlers of pv/hypercall.c leave V_exit at EXIT_SYSRET unless
+ * they leave work, too.
+ */
 hypercall:
-        SAVE_SYSCALL_FRAME FLAT_KERNEL_CS
+        mov     %rcx, V_rip(%rsp)
+        mov     %r11, V_rflags(%rsp)
+        mov     %rax, V_rax(%rsp)
+        mov     (%rsp), %rsp
         push    %r9
         push    %r8
         push    %r10
         push    %rdx
         push    %rsi
         push    %rdi
-        mov     %rbx, %rdi
+        mov     CPU_current + 48(%rsp), %rdi
         mov     %rsp, %rsi
+        mov     CPU_guest_rsp + 48(%rsp), %rdx
+        mov     %rdx, V_rsp(%rdi)
+        test    $~(HYPERCALLS - 1), %rax
+        jnz     no_such_call
+        and     $HYPERCALLS - 1, %eax           /* speculation, too, stays in the table */
+        lea     hypercall_table(%rip), %rdx
         sti
-        call    pv_hypercall
-        add     $48, %rsp
+        call    *(%rdx, %rax, 8)
+call_done:
+        pop     %rdi
+        pop     %rsi
+        pop     %rdx
+        pop     %r10
+        pop     %r8
+        pop     %r9
+        cli
+        cmp     $-ERESTART, %rax
+        je      restart_call
 
 /*
- * rbx: vcpu, rsp: stack top, r12-r15 and rbp: the guest's, which nobody has looked at yet and the
- * frame does not have. If the way out is not straight, it needs them.
+ * rax: result, rdi, rsi, rdx, r8-r10: the guest's, as are rbx, rbp, r12-r15, which nobody has looked at;
+ * rsp: stack top.
  */
 exit_from_call:
-        cli
         cmpl    $0, CPU_work(%rsp)
         jne     exit_from_call_slow
-        mov     V_info(%rbx), %rax
-        cmpb    $0, INFO_pending(%rax)
+        mov     CPU_current(%rsp), %rcx
+        mov     V_info(%rcx), %r11
+        cmpb    $0, INFO_pending(%r11)
         jne     exit_from_call_slow
-        cmpb    $0, V_nmi_pending(%rbx)
-        jne     exit_from_call_slow
-        cmpb    $EXIT_SYSRET, V_exit(%rbx)
-        jne     exit_from_call_slow
-
-/*
- * rbx: vcpu, which leaves by sysret; all but the caller's registers are in place. The rip is
- *      canonical but for one case: `syscall` in the last two bytes of the low half. There sysret
- *      would fault, in ring 0.
- */
-exit_sysret:
-        mov     V_rip(%rbx), %rcx
-        test    %rcx, %rcx
-        js      1f
-        bt      $47, %rcx
-        jc      exit_iret
-1:      LOAD_CALLER_REGS
-        mov     V_rflags(%rbx), %r11
-        mov     V_rsp(%rbx), %rsp
-        mov     V_rbx(%rbx), %rbx
+        cmpb    $0, V_rip + 7(%rcx)
+        jns     exit_low
+1:      mov     V_rflags(%rcx), %r11
+        mov     V_rsp(%rcx), %rsp
+        mov     V_rip(%rcx), %rcx
         sysretq
 
+/* `syscall` in the last two bytes of the low half: sysret to behind it would fault, in ring 0. */
+exit_low:
+        btl     $15, V_rip + 4(%rcx)
+        jnc     1b
+        jmp     exit_from_call_slow
+
+no_such_call:
+        sti
+        mov     $-ENOSYS, %rax
+        jmp     call_done
+
+/* The guest makes the same call again, with the arguments as they are now: back over `syscall`. */
+restart_call:
+        mov     CPU_current(%rsp), %rcx
+        cmpb    $0, V_mode_changed(%rcx)
+        jne     exit_from_call_slow             /* this is a rax that iret loaded */
+        subq    $2, V_rip(%rcx)
+        mov     V_rax(%rcx), %rax
+
+/* The frame is completed for the long way out. */
 exit_from_call_slow:
-        STORE_CALLEE_REGS
+        mov     CPU_current(%rsp), %rcx
+        movb    $0, V_mode_changed(%rcx)
+        mov     %rax, V_rax(%rcx)
+        STORE_ARGUMENTS %rcx
+        STORE_CALLEE_REGS %rcx
+        cmpb    $EXIT_SYSRET, V_exit(%rcx)
+        mov     %rcx, %rbx
+        jne     exit_checks
+        movq    $FLAT_KERNEL_CS, V_cs(%rbx)
+        movq    $FLAT_KERNEL_SS, V_ss(%rbx)
         jmp     exit_checks
 
 /* rbx: vcpu that ran last, its frame complete; rsp: stack top of this cpu. */
@@ -272,12 +378,23 @@ exit_checks:
         jne     deliver
 
 exit_checked:
-        LOAD_CALLEE_REGS
         cmpb    $EXIT_SYSRET, V_exit(%rbx)
-        je      exit_sysret
+        jne     exit_iret
+        /* Where sysret would fault on a non-canonical rip, in ring 0, iretq faults with a fixup. */
+        mov     V_rip(%rbx), %rcx
+        mov     %rcx, %rax
+        sar     $47, %rax
+        inc     %eax
+        cmp     $1, %eax
+        ja      exit_iret
+        LOAD_REGS
+        mov     V_rflags(%rbx), %r11
+        mov     V_rsp(%rbx), %rsp
+        mov     V_rbx(%rbx), %rbx
+        sysretq
 
-/* rbx: vcpu; all but the caller's registers are in place. */
 exit_iret:
+        movb    $EXIT_SYSRET, V_exit(%rbx)      /* what it is whenever a guest runs */
         pushq   V_ss(%rbx)
         pushq   V_rsp(%rbx)
         pushq   V_rflags(%rbx)
@@ -285,7 +402,7 @@ exit_iret:
         pushq   V_rip(%rbx)
         andl    $~RFLAGS_FORCED, 16(%rsp)
         orl     $RFLAGS_IF, 16(%rsp)
-        LOAD_CALLER_REGS
+        LOAD_REGS
         mov     V_r11(%rbx), %r11
         mov     V_rcx(%rbx), %rcx
         mov     V_rbx(%rbx), %rbx
@@ -351,7 +468,7 @@ guest_syscall:
 7:      movq    $FLAT_USER_SS, -8(%rax)
         CLAC
         .irp    n, 1, 2, 3, 4, 5, 6, 7
-        EXTABLE \n\()b, guest_syscall_fault
+        EXTABLE \n\()b, guest_stack_broken
         .endr
 
         lea     -56(%rax), %rsp
@@ -371,16 +488,16 @@ guest_syscall_in_c:
         xor     %esi, %esi
         sti
         call    pv_guest_syscall
-        jmp     exit_from_call
+        jmp     exit_to_guest
 
 /* rdx: vcpu, rsp: stack top. The guest kernel's stack is not writable. */
-guest_syscall_fault:
+guest_stack_broken:
         CLAC
         mov     %rdx, %rbx
         mov     %rbx, %rdi
         sti
         call    guest_stack_fault
-        jmp     exit_from_call
+        jmp     exit_to_guest
 
 /*
  * The iret hypercall, rsp: vcpu. Common form: returns with events on and none pending, no NMI
@@ -440,16 +557,24 @@ guest_iret:
 1:      iretq
         EXTABLE 1b, guest_iretq_fault
 
-/*
- * rdx: vcpu. Do it again as any hypercall; every register it may need is the frame's or in place.
- */
+/* rdx: vcpu, in whose frame the guest's rdx is; rdi, rsi, rbx, rbp, r8-r10, r12-r15: the guest's. */
 guest_iret_fault:
         CLAC
 guest_iret_in_c:
-        mov     %rdx, %rsp
-        mov     V_rdx(%rsp), %rdx
-        mov     $__HYPERVISOR_iret, %eax
-        jmp     hypercall
+        mov     %rdx, %rcx
+        mov     V_rdx(%rcx), %rdx
+        mov     (%rcx), %rsp
+        STORE_ARGUMENTS %rcx
+        STORE_CALLEE_REGS %rcx
+        mov     CPU_guest_rsp(%rsp), %rax
+        mov     %rax, V_rsp(%rcx)
+        mov     %rcx, %rbx
+        mov     %rbx, %rdi
+        xor     %esi, %esi
+        sti
+        call    hypercall_iret
+        movb    $0, V_mode_changed(%rbx)
+        jmp     exit_to_guest
 
 /* `syscall` in compatibility mode (AMD); as entry_syscall. */
         .globl  entry_syscall_compat
@@ -459,7 +584,7 @@ entry_syscall_compat:
         mov     $1, %esi
         sti
         call    pv_guest_syscall
-        jmp     exit_from_call
+        jmp     exit_to_guest
 
 /*
  * `sysenter` (Intel). rsp: stack top. It keeps no return address, and rflags but for IF as they
@@ -480,7 +605,7 @@ entry_sysenter:
         mov     %rbx, %rdi
         sti
         call    pv_guest_sysenter
-        jmp     exit_from_call
+        jmp     exit_to_guest
 
 /* Marks, in the exception table, the iretqs that go to a guest; hypervisor_exception() knows it. */
         .globl  guest_iretq_fault

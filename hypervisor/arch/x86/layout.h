@@ -32,6 +32,7 @@
  * pointer in it: page 0 guard, 1 NMI, 2 #MC, 3 #DF, 4 guard, 5-7 main stack with struct cpu at the top.
  */
 #define STACK_BLOCK_SIZE 0x8000
+#define STACK_GUARD_PAGE 4                      /* besides page 0 */
 #define CPU_AREA_SIZE    1024
 #define STACK_IST_NMI    0x2000                 /* offsets of the stack tops in the block */
 #define STACK_IST_MC     0x3000

@@ -151,6 +151,10 @@ static struct msix_table *map_table(uint64_t paddr, unsigned int nr_entries) {
     t->paddr = paddr;
     t->nr_entries = nr_entries;
     t->entries = ioremap(paddr, len);
+    if (!t->entries) {
+        mem_free(t);
+        return NULL;
+    }
     list_add(&t->link, &msix_tables);
     return t;
 }

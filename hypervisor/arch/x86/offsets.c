@@ -7,6 +7,7 @@
 #include "arch/x86/entry.h"
 #include "core/cpu.h"
 #include "core/vcpu.h"
+#include "pv/hypercall.h"
 
 #define OFFSET(name, type, field)                                                                  \
     __asm__ volatile("\n.ascii \"@@ " #name " %c0\"" ::"i"(__builtin_offsetof(type, field)))
@@ -43,6 +44,8 @@ void asm_offsets(void) {
 
     VCPU(kernel_mode, kernel_mode);
     VCPU(exit, exit);
+    VCPU(page_fault_eip, page_fault_eip);
+    VCPU(cr2, cr2);
     VCPU(nmi_masked, nmi_masked);
     VCPU(nmi_pending, nmi_pending);
     VCPU(kernel_cr3, kernel_cr3);
@@ -51,9 +54,11 @@ void asm_offsets(void) {
     VCPU(syscall_eip, syscall.eip);
     VCPU(syscall_masks, syscall.masks_events);
     OFFSET(V_info, struct vcpu, info);
+    OFFSET(V_mode_changed, struct vcpu, mode_changed);
 
     OFFSET(INFO_pending, struct vcpu_info, evtchn_upcall_pending);
     OFFSET(INFO_mask, struct vcpu_info, evtchn_upcall_mask);
+    OFFSET(INFO_cr2, struct vcpu_info, arch.cr2);
 
     OFFSET(IRET_rax, struct iret_context, rax);
     OFFSET(IRET_r11, struct iret_context, r11);
@@ -69,6 +74,7 @@ void asm_offsets(void) {
     OFFSET(CPU_guest_rsp, struct cpu, arch.scratch);
 
     CONSTANT(MAX_CPUS, NR_CPUS);
+    CONSTANT(HYPERCALLS, NR_HYPERCALLS);
     CONSTANT(SYSCALL_STUB_SIZE, SYSCALL_STUB_SIZE);
     CONSTANT(EXIT_IRET, EXIT_IRET);
     CONSTANT(EXIT_SYSRET, EXIT_SYSRET);

@@ -19,15 +19,14 @@ RO_AFTER_INIT uint64_t *ram_frames;
 
 static RO_AFTER_INIT bool heap_is_up;
 
+/* Physical address of a zeroed page; 0: out of memory. */
 static uint64_t new_table(void) {
     uint64_t pa;
 
     if (heap_is_up) {
         void *table = heap_alloc_virt(0);
 
-        if (!table)
-            panic("too little memory for page tables");
-        return virt_to_phys(table);
+        return table ? virt_to_phys(table) : 0;
     }
     pa = boot_mem_alloc(PAGE_SIZE, PAGE_SIZE, GIB(4)); /* what boot.S's tables reach */
     memset(phys_to_virt(pa), 0, PAGE_SIZE);
@@ -42,15 +41,20 @@ static uint64_t page_size_of(unsigned int level) {
     return PAGE_SIZE << 9 * (level - 1);
 }
 
-/* The entry for va at `level`, with the tables above it. */
+/* The entry for va at `level`, with the tables above it; NULL: out of memory. */
 static uint64_t *entry_of(uint64_t va, unsigned int level, uint64_t rights) {
     uint64_t *table = idle_l4;
 
     for (unsigned int l = 4; l > level; l--) {
         uint64_t *e = &table[table_index(va, l)];
 
-        if (!*e)
-            *e = new_table() | PTE_P | PTE_RW | PTE_A | (rights & PTE_US);
+        if (!*e) {
+            uint64_t pa = new_table();
+
+            if (!pa)
+                return NULL;
+            *e = pa | PTE_P | PTE_RW | PTE_A | (rights & PTE_US);
+        }
         BUG_ON(*e & PTE_PSE);
         table = phys_to_virt(*e & PTE_ADDR);
     }
@@ -65,18 +69,21 @@ static unsigned int largest_level(uint64_t va, uint64_t pa, uint64_t len) {
     return level;
 }
 
-void map_range(uint64_t va, uint64_t pa, uint64_t len, uint64_t rights) {
+bool map_range(uint64_t va, uint64_t pa, uint64_t len, uint64_t rights) {
     len = ROUND_UP(len, PAGE_SIZE);
     while (len) {
         unsigned int level = largest_level(va, pa, len);
         uint64_t *e = entry_of(va, level, rights);
 
+        if (!e)
+            return false;
         BUG_ON(*e);
         WRITE_ONCE(*e, pa | rights | (level > 1 ? PTE_PSE : 0));
         va += page_size_of(level);
         pa += page_size_of(level);
         len -= page_size_of(level);
     }
+    return true;
 }
 
 static void *map_anywhere(uint64_t pa, uint64_t len, uint64_t rights) {
@@ -85,10 +92,9 @@ static void *map_anywhere(uint64_t pa, uint64_t len, uint64_t rights) {
 
     len = ROUND_UP(len + offset, PAGE_SIZE);
     if (len > IOREMAP_VA + GIB(1) - next)
-        panic("too much device memory to map");
+        return NULL;
     next += len;
-    map_range(va, pa - offset, len, rights);
-    return (void *)(va + offset);
+    return map_range(va, pa - offset, len, rights) ? (void *)(va + offset) : NULL;
 }
 
 void *ioremap(uint64_t pa, uint64_t len) {
@@ -99,13 +105,18 @@ const void *map_firmware(uint64_t pa, uint64_t len) {
     return map_anywhere(pa, len, MAP_RO);
 }
 
+static INIT_TEXT void map_at_boot(uint64_t va, uint64_t pa, uint64_t len, uint64_t rights) {
+    if (!map_range(va, pa, len, rights))
+        panic("too little memory for page tables");
+}
+
 static INIT_TEXT void map_image_part(const char *start, const char *end, uint64_t rights) {
-    map_range((uintptr_t)start, image_phys(start), (uint64_t)(end - start), rights);
+    map_at_boot((uintptr_t)start, image_phys(start), (uint64_t)(end - start), rights);
 }
 
 static INIT_TEXT void map_direct_part(uint64_t start, uint64_t end, uint64_t rights) {
     if (start < end)
-        map_range(DIRECTMAP_VA + start, start, end - start, rights);
+        map_at_boot(DIRECTMAP_VA + start, start, end - start, rights);
 }
 
 /* All RAM read-write, but our code and constants read-only in this view, too. */
@@ -138,9 +149,9 @@ static INIT_TEXT void back_table(uint64_t va, uint64_t len, uint64_t granule, ui
         uint64_t size = at % MIB(2) == 0 && end - at >= MIB(2) ? MIB(2) : PAGE_SIZE;
         uint64_t pa = boot_mem_alloc(size, size, UINT64_MAX);
 
-        map_range(at, pa, size, MAP_RW);
+        map_at_boot(at, pa, size, MAP_RW);
         if (second_va)
-            map_range(second_va + (at - M2P_RW_VA), pa, size, MAP_RO | PTE_US);
+            map_at_boot(second_va + (at - M2P_RW_VA), pa, size, MAP_RO | PTE_US);
         memset((void *)at, byte, size);
         at += size;
     }
@@ -186,9 +197,10 @@ INIT_TEXT void paging_init(void) {
     map_image_part(init_text_end, init_end, MAP_RW);
     map_image_part(init_end, rodata_end, MAP_RO);
     map_image_part(rodata_end, image_end, MAP_RW);
-    map_range(STACKS_VA + PAGE_SIZE, image_phys(boot_stack) + PAGE_SIZE, 3 * PAGE_SIZE, MAP_RW);
-    map_range(STACKS_VA + 5 * PAGE_SIZE, image_phys(boot_stack) + 5 * PAGE_SIZE, 3 * PAGE_SIZE,
-              MAP_RW);
+    for (unsigned int page = 1; page < STACK_BLOCK_SIZE / PAGE_SIZE; page++)
+        if (page != STACK_GUARD_PAGE)
+            map_at_boot(STACKS_VA + page * PAGE_SIZE, image_phys(boot_stack) + page * PAGE_SIZE,
+                        PAGE_SIZE, MAP_RW);
     memory_map_for_each_ram(map_direct);
     map_direct_part(VGA_START, VGA_END, MAP_DEVICE);
     /* Every L4 gets copies of these slots, so what they point to must never change. */

@@ -38,11 +38,15 @@ void paging_free_init(void);
 
 /*
  * Map [pa, pa + len) at va with the largest pages that fit; tables are allocated as needed.
+ * Errors: false: out of memory; part of it may be mapped.
  * Note:   never over a present entry (BUG).
  */
-void map_range(uint64_t va, uint64_t pa, uint64_t len, uint64_t rights);
+MUST_CHECK bool map_range(uint64_t va, uint64_t pa, uint64_t len, uint64_t rights);
 
-/* Where device memory or firmware tables can be reached from now on; never unmapped. */
+/*
+ * Where device memory or firmware tables can be reached from now on; never unmapped.
+ * Locks:  the callers', one at a time. Errors: NULL: out of memory or of address space (1 GiB).
+ */
 void *ioremap(uint64_t pa, uint64_t len);
 const void *map_firmware(uint64_t pa, uint64_t len);
 

@@ -68,25 +68,21 @@ INIT_TEXT void percpu_init_boot(void) {
     cpu->arch.gdt = phys_to_virt(image_phys(boot_gdt_page));
 }
 
-static int map_stack(uint64_t at, unsigned int nr_pages) {
-    for (; nr_pages--; at += PAGE_SIZE) {
-        void *page = heap_alloc_virt(0);
+static int map_stack_page(uint64_t at) {
+    void *page = heap_alloc_virt(0);
 
-        if (!page)
-            return -ENOMEM;
-        map_range(at, virt_to_phys(page), PAGE_SIZE, MAP_RW);
-    }
-    return 0;
+    return page && map_range(at, virt_to_phys(page), PAGE_SIZE, MAP_RW) ? 0 : -ENOMEM;
 }
 
 /* Boot only, and without memory there is no going on: what is mapped already stays. */
 INIT_TEXT int percpu_create(unsigned int id) {
     uint64_t block = STACKS_VA + id * (uint64_t)STACK_BLOCK_SIZE;
     void *gdt_page = heap_alloc_virt(0);
-    int rc = gdt_page ? map_stack(block + PAGE_SIZE, 3) : -ENOMEM;
+    int rc = gdt_page ? 0 : -ENOMEM;
 
-    if (!rc)
-        rc = map_stack(block + 5 * PAGE_SIZE, 3);
+    for (unsigned int page = 1; !rc && page < STACK_BLOCK_SIZE / PAGE_SIZE; page++)
+        if (page != STACK_GUARD_PAGE)
+            rc = map_stack_page(block + page * PAGE_SIZE);
     if (!rc)
         fill(cpu_area(id), id, gdt_page);
     return rc;

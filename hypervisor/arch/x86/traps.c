@@ -161,6 +161,7 @@ static void nmi(void) {
     dom0->shared_info->arch.nmi_reason =
         reason & 0x80 ? XEN_NMIREASON_pci_serr : XEN_NMIREASON_io_error;
     v->arch.nmi_pending = true;
+    __atomic_fetch_or(&cpus[READ_ONCE(v->sched.cpu)]->work, WORK_EXIT, __ATOMIC_SEQ_CST);
 }
 
 void hypervisor_exception(struct cpu_user_regs *regs) {
