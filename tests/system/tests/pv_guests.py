@@ -31,6 +31,9 @@ GUESTS = {
     "page-tables": {},
     "privileged-instructions": {},
     "smp": {"cpus": 2},
+    "grants": {},
+    "events-timers": {},
+    "memory-op": {},
 }
 
 build_lock = threading.Lock()
