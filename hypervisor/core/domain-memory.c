@@ -166,3 +166,31 @@ bool page_seize(struct page *pg) {
 void page_unseize(struct page *pg) {
     __atomic_store_n(&pg->refs, PG_ALLOCATED | 2, __ATOMIC_RELEASE);
 }
+
+bool page_give(struct page *pg, struct domain *to) {
+    struct domain *from = page_owner(pg);
+    bool ok, first, last;
+
+    /* No cpu may go on to reach it through a translation of the old owner's, of whatever kind. */
+    page_stamp(pg);
+    tlb_flush_stale(&cpus_online, READ_ONCE(pg->stamp));
+    pg->type = 0;
+    lock_pair(&from->page_lock, &to->page_lock);
+    first = to->nr_pages == 0;
+    ok = to->life == DOMAIN_ALIVE && to->nr_pages < to->max_pages;
+    if (ok) {
+        set_m2p(pg, 0, M2P_INVALID);
+        page_list_del(&from->pages, pg);
+        from->nr_pages--;
+        page_list_add_tail(&to->pages, pg);
+        to->nr_pages++;
+        page_hand_over(pg, to, 0);
+    }
+    last = from->nr_pages == 0;
+    unlock_pair(&from->page_lock, &to->page_lock);
+    if (ok && first)
+        domain_get(to);
+    if (last)
+        domain_put(from);
+    return ok;
+}

@@ -156,6 +156,8 @@ MUST_CHECK int domain_release_pages(struct domain *d);
  */
 MUST_CHECK bool page_seize(struct page *pg);
 void page_unseize(struct page *pg);
+/* A seized frame becomes another's, with its content. False: `to` is dying or has all it may have. */
+MUST_CHECK bool page_give(struct page *pg, struct domain *to);
 
 /* Upward calls, pv/domain.c. */
 MUST_CHECK int pv_domain_init(struct domain *d);

@@ -3,6 +3,8 @@
 #include "core/gnttab-internal.h"
 #include "core/heap.h"
 
+#define USES (GNTMAP_host_map | GNTMAP_device_map)
+
 struct maptrack *maptrack_of(const struct domain *d, uint32_t handle) {
     const struct gnttab *gt = d->gnttab;
     uint32_t nr = __atomic_load_n(&gt->nr_maptracks, __ATOMIC_ACQUIRE);
@@ -73,23 +75,19 @@ static bool maptrack_alloc(struct domain *d, uint32_t *handle) {
     return ok;
 }
 
-/* Pin and enter into the page table. A device mapping holds references of its own. */
-static int establish(struct vcpu *curr, const struct gnttab_map_grant_ref *op, struct grant_use *u) {
+/* Pin and enter into the page table. Each kind of use holds references of its own. */
+static int establish(struct vcpu *curr, const struct gnttab_map_grant_ref *op,
+                     struct grant_use *u) {
+    bool both = (op->flags & USES) == USES;
     int rc = grant_pin(u, curr->domain);
 
     if (rc != GNTST_okay)
         return rc;
-    /* grant_pin's references belong to the first kind of use; a second one needs its own. */
-    if ((op->flags & GNTMAP_device_map) && (op->flags & GNTMAP_host_map)) {
-        struct page *pg = mfn_to_page(u->mfn);
-
-        if (u->writable ? page_get_and_type(pg, u->granter, PAGE_WRITABLE) != 0
-                        : !page_get(pg, u->granter))
-            rc = GNTST_bad_page;
-    }
+    if (both)
+        rc = grant_get_frame(u);
     if (rc == GNTST_okay && (op->flags & GNTMAP_host_map)) {
         rc = pv_grant_map(curr, op->host_addr, u->mfn, op->flags);
-        if (rc != GNTST_okay && (op->flags & GNTMAP_device_map))
+        if (rc != GNTST_okay && both)
             grant_put_frame(u);
     }
     if (rc != GNTST_okay) {
@@ -99,41 +97,36 @@ static int establish(struct vcpu *curr, const struct gnttab_map_grant_ref *op, s
     return rc;
 }
 
-void gnttab_map_one(struct vcpu *curr, struct gnttab_map_grant_ref *op) {
-    struct domain *granter;
+int gnttab_map_one(struct vcpu *curr, struct gnttab_map_grant_ref *op) {
+    struct grant_use u = {NULL, op->ref, !(op->flags & GNTMAP_readonly), MFN_INVALID};
     struct maptrack *mt;
     uint32_t handle;
     int rc;
 
-    op->status = GNTST_bad_gntref;
-    if (!(op->flags & (GNTMAP_host_map | GNTMAP_device_map)))
-        return;
-    op->status = GNTST_bad_domain;
-    granter = domain_lookup(op->dom);
-    if (!granter)
-        return;
-    struct grant_use u = {granter, op->ref, !(op->flags & GNTMAP_readonly), MFN_INVALID};
-
+    if (!(op->flags & USES))
+        return GNTST_bad_gntref;
+    u.granter = domain_lookup(op->dom);
+    if (!u.granter)
+        return GNTST_bad_domain;
     if (!maptrack_alloc(curr->domain, &handle)) {
-        op->status = GNTST_no_device_space;
-        domain_put(granter);
-        return;
+        domain_put(u.granter);
+        return GNTST_no_device_space;
     }
     rc = establish(curr, op, &u);
-    op->status = (int16_t)rc;
     if (rc != GNTST_okay) {
         push_free(curr->domain, handle);
-        domain_put(granter);
-        return;
+        domain_put(u.granter);
+        return rc;
     }
     mt = maptrack_of(curr->domain, handle);
-    mt->granter = granter; /* with its reference */
+    mt->granter = u.granter; /* with its reference */
     mt->ref = op->ref;
-    mt->flags = op->flags & (GNTMAP_host_map | GNTMAP_device_map | GNTMAP_readonly |
-                             GNTMAP_application_map | GNTMAP_contains_pte);
+    mt->flags = op->flags & (USES | GNTMAP_readonly | GNTMAP_application_map | GNTMAP_contains_pte);
+    mt->held = op->flags & USES;
     __atomic_store_n(&mt->state, MAPTRACK_LIVE, __ATOMIC_RELEASE);
     op->handle = handle;
     op->dev_bus_addr = u.mfn.n << PAGE_SHIFT;
+    return GNTST_okay;
 }
 
 /* The frame a live handle stands for; it is pinned, so the entry cannot change. */
@@ -153,8 +146,8 @@ static bool claim(struct maptrack *mt) {
                                        __ATOMIC_RELAXED);
 }
 
-int gnttab_unmap_begin(struct vcpu *curr, struct gnttab_unmap *u, uint32_t handle, uint64_t host_addr,
-                       uint64_t dev_bus_addr, uint64_t new_addr) {
+int gnttab_unmap_begin(struct vcpu *curr, struct gnttab_unmap *u, uint32_t handle,
+                       uint64_t host_addr, uint64_t dev_bus_addr, uint64_t new_addr) {
     struct maptrack *mt = maptrack_of(curr->domain, handle);
     int rc = GNTST_okay;
 
@@ -173,20 +166,22 @@ int gnttab_unmap_begin(struct vcpu *curr, struct gnttab_unmap *u, uint32_t handl
             u->done |= GNTMAP_host_map;
     }
     if (rc == GNTST_okay)
-        mt->flags &= ~u->done;
-    u->last = !(mt->flags & (GNTMAP_host_map | GNTMAP_device_map));
-    /* The last use keeps the handle busy until it is finished. */
-    if (rc != GNTST_okay || !u->last)
+        mt->flags &= (uint16_t)~u->done;
+    /* Without a use left to unmap it stays busy until it is free. */
+    if (mt->flags & USES)
         __atomic_store_n(&mt->state, MAPTRACK_LIVE, __ATOMIC_RELEASE);
     return rc;
 }
 
 void gnttab_unmap_finish(struct vcpu *curr, const struct gnttab_unmap *u) {
+    struct maptrack *mt = maptrack_of(curr->domain, u->handle);
+
     if (u->done & GNTMAP_host_map)
         grant_put_frame(&u->use);
     if (u->done & GNTMAP_device_map)
         grant_put_frame(&u->use);
-    if (!u->last)
+    /* Another vcpu may have unmapped the other use and still be flushing. */
+    if (__atomic_and_fetch(&mt->held, (uint16_t)~u->done, __ATOMIC_SEQ_CST))
         return;
     grant_unpin(&u->use);
     push_free(curr->domain, u->handle);

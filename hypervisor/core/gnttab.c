@@ -7,7 +7,7 @@
 #include "core/tlb.h"
 #include "lib/string.h"
 
-/* Unmaps that share one flush. */
+/* Unmaps that share one flush, and are done without giving way. */
 #define UNMAP_BATCH 32
 
 /* --- the table ---------------------------------------------------------------------------- */
@@ -128,23 +128,28 @@ static bool grant_of(const struct domain *d, uint32_t ref, struct grant_entry_v1
 }
 
 /*
- * Check flags and domid of the guest's entry and mark the use in it, in one atomic step: the guest
- * revokes by a compare-and-exchange of the same word. Returns GNTST_*.
+ * If the guest's entry says `want` of the flags in mask, for that domain, set more flags. It is one
+ * atomic step: the guest revokes by a compare-and-exchange of the same word. A guest that changes
+ * the word all the time keeps nobody here.
  */
-static int mark_in_use(struct grant_entry_v1 *sha, domid_t user, bool writable) {
+static int entry_mark(struct grant_entry_v1 *sha, uint16_t mask, uint16_t want, domid_t domid,
+                      uint16_t set) {
     uint32_t *word = (uint32_t *)sha; /* flags low, domid high */
-    uint32_t old = READ_ONCE(*word), new;
+    uint32_t old = READ_ONCE(*word);
 
-    do {
-        uint16_t flags = (uint16_t)old;
+    for (unsigned int tries = 0; tries < 16; tries++) {
+        if ((old & mask) != want || old >> 16 != domid)
+            return GNTST_general_error;
+        if (__atomic_compare_exchange_n(word, &old, old | set, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
+            return GNTST_okay;
+    }
+    return GNTST_eagain;
+}
 
-        if ((flags & GTF_type_mask) != GTF_permit_access || old >> 16 != user)
-            return GNTST_bad_gntref;
-        if (writable && (flags & GTF_readonly))
-            return GNTST_permission_denied;
-        new = old | GTF_reading | (writable ? GTF_writing : 0);
-    } while (!__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
-    return GNTST_okay;
+static int mark_in_use(struct grant_entry_v1 *sha, domid_t user, bool writable) {
+    return entry_mark(sha, GTF_type_mask | (writable ? GTF_readonly : 0), GTF_permit_access, user,
+                      GTF_reading | (writable ? GTF_writing : 0));
 }
 
 static void clear_in_use(struct grant_entry_v1 *sha, const struct grant_active *act) {
@@ -158,12 +163,18 @@ static void clear_in_use(struct grant_entry_v1 *sha, const struct grant_active *
         __atomic_fetch_and(&sha->flags, (uint16_t)~gone, __ATOMIC_SEQ_CST);
 }
 
-static bool get_frame(const struct domain *owner, mfn_t mfn, bool writable) {
-    struct page *pg = mfn_lookup(mfn);
+int grant_get_frame(const struct grant_use *u) {
+    struct page *pg = mfn_lookup(u->mfn);
+    int rc;
 
-    if (!pg)
-        return false;
-    return writable ? !page_get_and_type(pg, owner, PAGE_WRITABLE) : page_get(pg, owner);
+    if (!pg || !page_get(pg, u->granter))
+        return GNTST_bad_page;
+    rc = u->writable ? page_get_type(pg, PAGE_WRITABLE) : 0;
+    if (rc) {
+        page_put(pg);
+        return rc == -ERESTART ? rc : GNTST_general_error;
+    }
+    return GNTST_okay;
 }
 
 void grant_put_frame(const struct grant_use *u) {
@@ -181,18 +192,18 @@ static int pin_locked(struct grant_use *u, const struct domain *user, struct gra
     bool pinned = act->readers || act->writers;
     int rc = GNTST_okay;
 
-    if (act->readers == UINT16_MAX || act->writers == UINT16_MAX)
-        return GNTST_no_space;
-    if (pinned && act->domid != user->domid)
-        return GNTST_bad_gntref;
+    if (act->readers == UINT16_MAX || act->writers == UINT16_MAX ||
+        (pinned && act->domid != user->domid))
+        return GNTST_general_error;
     if (!pinned || (u->writable && !act->writers))
         rc = mark_in_use(sha, user->domid, u->writable);
     if (rc != GNTST_okay)
         return rc;
     u->mfn = mfn_of(pinned ? act->mfn : READ_ONCE(sha->frame));
-    if (!get_frame(u->granter, u->mfn, u->writable)) {
+    rc = grant_get_frame(u);
+    if (rc != GNTST_okay) {
         clear_in_use(sha, act);
-        return GNTST_bad_page;
+        return rc;
     }
     act->domid = user->domid;
     act->mfn = (uint32_t)u->mfn.n;
@@ -230,28 +241,48 @@ void grant_unpin(const struct grant_use *u) {
     lock_release(&act->lock);
 }
 
-void gnttab_swap_one(struct vcpu *curr, struct gnttab_swap_grant_ref *op) {
+int grant_transfer_begin(struct domain *d, uint32_t ref, domid_t from) {
+    struct grant_entry_v1 *sha;
+    struct grant_active *act;
+
+    if (!grant_of(d, ref, &sha, &act))
+        return GNTST_bad_gntref;
+    return entry_mark(sha, UINT16_MAX, GTF_accept_transfer, from, GTF_transfer_committed);
+}
+
+void grant_transfer_end(struct domain *d, uint32_t ref, mfn_t mfn) {
+    struct grant_entry_v1 *sha;
+    struct grant_active *act;
+
+    BUG_ON(!grant_of(d, ref, &sha, &act));
+    if (mfn.n == MFN_INVALID.n) {
+        __atomic_fetch_and(&sha->flags, (uint16_t)~GTF_transfer_committed, __ATOMIC_SEQ_CST);
+        return;
+    }
+    WRITE_ONCE(sha->frame, (uint32_t)mfn.n);
+    __atomic_fetch_or(&sha->flags, GTF_transfer_completed, __ATOMIC_SEQ_CST);
+}
+
+int gnttab_swap_one(struct vcpu *curr, const struct gnttab_swap_grant_ref *op) {
     struct grant_entry_v1 *sha[2], copy;
     struct grant_active *act[2];
-    bool busy;
+    int rc = GNTST_okay;
 
-    op->status = GNTST_bad_gntref;
     if (!grant_of(curr->domain, op->ref_a, &sha[0], &act[0]) ||
         !grant_of(curr->domain, op->ref_b, &sha[1], &act[1]))
-        return;
-    op->status = GNTST_okay;
+        return GNTST_bad_gntref;
     if (sha[0] == sha[1])
-        return;
+        return GNTST_okay;
     lock_pair(&act[0]->lock, &act[1]->lock);
-    busy = act[0]->readers || act[0]->writers || act[1]->readers || act[1]->writers;
-    if (busy) {
-        op->status = GNTST_eagain;
+    if (act[0]->readers || act[0]->writers || act[1]->readers || act[1]->writers) {
+        rc = GNTST_eagain;
     } else {
         copy = *sha[0];
         *sha[0] = *sha[1];
         *sha[1] = copy;
     }
     unlock_pair(&act[0]->lock, &act[1]->lock);
+    return rc;
 }
 
 /* --- sub-ops on the table itself -------------------------------------------------------------- */
@@ -285,7 +316,7 @@ static int setup_frames(struct domain *d, const struct gnttab_setup_table *op) {
     return GNTST_okay;
 }
 
-static long do_setup_table(struct vcpu *curr, guest_va_t at, uint64_t count) {
+static long do_setup_table(struct vcpu *curr, guest_va_t at, uint32_t count) {
     struct gnttab_setup_table op;
     struct domain *d;
 
@@ -293,8 +324,6 @@ static long do_setup_table(struct vcpu *curr, guest_va_t at, uint64_t count) {
         return -EINVAL;
     if (copy_from_guest(&op, at, sizeof(op)))
         return -EFAULT;
-    if (op.nr_frames > curr->domain->gnttab->max_frames && op.dom == DOMID_SELF)
-        return -EINVAL;
     op.status = (int16_t)granter_of(curr, op.dom, &d);
     if (op.status == GNTST_okay) {
         op.status = (int16_t)setup_frames(d, &op);
@@ -303,7 +332,7 @@ static long do_setup_table(struct vcpu *curr, guest_va_t at, uint64_t count) {
     return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
 }
 
-static long do_query_size(struct vcpu *curr, guest_va_t at, uint64_t count) {
+static long do_query_size(struct vcpu *curr, guest_va_t at, uint32_t count) {
     struct gnttab_query_size op;
     struct domain *d;
 
@@ -321,7 +350,7 @@ static long do_query_size(struct vcpu *curr, guest_va_t at, uint64_t count) {
 }
 
 /* There is version 1 only. A guest that asks for 2 is told no and uses 1, as Linux does. */
-static long do_set_version(struct vcpu *curr, guest_va_t at, uint64_t count) {
+static long do_set_version(struct vcpu *curr, guest_va_t at, uint32_t count) {
     struct gnttab_set_version op;
     uint32_t wanted;
 
@@ -337,7 +366,7 @@ static long do_set_version(struct vcpu *curr, guest_va_t at, uint64_t count) {
     return wanted == 1 ? 0 : wanted == 2 ? -ENOSYS : -EINVAL;
 }
 
-static long do_get_version(struct vcpu *curr, guest_va_t at, uint64_t count) {
+static long do_get_version(struct vcpu *curr, guest_va_t at, uint32_t count) {
     struct gnttab_get_version op;
     struct domain *d;
 
@@ -358,7 +387,7 @@ static long do_get_version(struct vcpu *curr, guest_va_t at, uint64_t count) {
     return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
 }
 
-static long do_get_status_frames(struct vcpu *curr, guest_va_t at, uint64_t count) {
+static long do_get_status_frames(struct vcpu *curr, guest_va_t at, uint32_t count) {
     struct gnttab_get_status_frames op;
 
     (void)curr;
@@ -379,17 +408,17 @@ union array_element {
     struct gnttab_swap_grant_ref swap;
 };
 
-static void run_map(struct vcpu *curr, union array_element *op) {
-    gnttab_map_one(curr, &op->map);
+static int16_t run_map(struct vcpu *curr, union array_element *op) {
+    return op->map.status = (int16_t)gnttab_map_one(curr, &op->map);
 }
-static void run_copy(struct vcpu *curr, union array_element *op) {
-    gnttab_copy_one(curr, &op->copy);
+static int16_t run_copy(struct vcpu *curr, union array_element *op) {
+    return op->copy.status = (int16_t)gnttab_copy_one(curr, &op->copy);
 }
-static void run_transfer(struct vcpu *curr, union array_element *op) {
-    gnttab_transfer_one(curr, &op->transfer);
+static int16_t run_transfer(struct vcpu *curr, union array_element *op) {
+    return op->transfer.status = (int16_t)gnttab_transfer_one(curr, &op->transfer);
 }
-static void run_swap(struct vcpu *curr, union array_element *op) {
-    gnttab_swap_one(curr, &op->swap);
+static int16_t run_swap(struct vcpu *curr, union array_element *op) {
+    return op->swap.status = (int16_t)gnttab_swap_one(curr, &op->swap);
 }
 
 /*
@@ -397,14 +426,15 @@ static void run_swap(struct vcpu *curr, union array_element *op) {
  * elements; arg[1] and arg[2] then name the rest.
  */
 static long each_element(struct vcpu *curr, uint64_t arg[6], size_t size,
-                         void (*run)(struct vcpu *, union array_element *)) {
+                         int16_t (*run)(struct vcpu *, union array_element *)) {
     while (arg[2]) {
         guest_va_t at = {arg[1]};
         union array_element op;
 
         if (copy_from_guest(&op, at, size))
             return -EFAULT;
-        run(curr, &op);
+        if (run(curr, &op) == -ERESTART)
+            return -ERESTART;
         if (copy_to_guest(at, &op, size))
             return -EFAULT;
         arg[1] += size;
@@ -414,77 +444,70 @@ static long each_element(struct vcpu *curr, uint64_t arg[6], size_t size,
     return 0;
 }
 
-/* Both unmapping sub-ops seen as one. */
-struct unmap_args {
-    uint64_t host_addr, dev_bus_addr, new_addr;
-    uint32_t handle;
-};
+/* The second address of unmap_and_replace is where the other sub-op has the device's. */
+_Static_assert(offsetof(struct gnttab_unmap_and_replace, new_addr) ==
+                       offsetof(struct gnttab_unmap_grant_ref, dev_bus_addr) &&
+                   offsetof(struct gnttab_unmap_and_replace, status) ==
+                       offsetof(struct gnttab_unmap_grant_ref, status),
+               "one struct serves both");
 
-static int fetch_unmap(bool replace, guest_va_t at, struct unmap_args *a) {
-    struct gnttab_unmap_and_replace r;
-    struct gnttab_unmap_grant_ref u;
-
-    if (replace) {
-        if (copy_from_guest(&r, at, sizeof(r)))
-            return -EFAULT;
-        *a = (struct unmap_args){r.host_addr, 0, r.new_addr, r.handle};
-    } else {
-        if (copy_from_guest(&u, at, sizeof(u)))
-            return -EFAULT;
-        *a = (struct unmap_args){u.host_addr, u.dev_bus_addr, 0, u.handle};
-    }
-    return 0;
+static int unmap_begin(struct vcpu *curr, struct gnttab_unmap *u,
+                       const struct gnttab_unmap_grant_ref *op, bool replace) {
+    if (!replace)
+        return gnttab_unmap_begin(curr, u, op->handle, op->host_addr, op->dev_bus_addr, 0);
+    if (!op->dev_bus_addr)
+        return GNTST_bad_virt_addr;
+    return gnttab_unmap_begin(curr, u, op->handle, op->host_addr, 0, op->dev_bus_addr);
 }
 
 /*
  * A batch is cleared first, then flushed, then let go: a cpu of the grantee may reach the frame until it
  * has flushed, so the granter must not get it back before.
  */
-static long unmap_array(struct vcpu *curr, uint64_t arg[6], bool replace) {
-    size_t size = replace ? sizeof(struct gnttab_unmap_and_replace)
-                          : sizeof(struct gnttab_unmap_grant_ref);
-    size_t status_at = replace ? offsetof(struct gnttab_unmap_and_replace, status)
-                               : offsetof(struct gnttab_unmap_grant_ref, status);
+static int unmap_batch(struct vcpu *curr, uint64_t arg[6], bool replace) {
     struct gnttab_unmap batch[UNMAP_BATCH];
+    unsigned int n = 0;
+    int rc = 0;
 
-    while (arg[2]) {
-        unsigned int n = 0, done = 0;
-        long rc = 0;
+    for (unsigned int i = 0; !rc && i < UNMAP_BATCH && arg[2]; i++) {
+        struct gnttab_unmap_grant_ref op;
+        guest_va_t status_at = {arg[1] + offsetof(struct gnttab_unmap_grant_ref, status)};
 
-        for (; !rc && n < UNMAP_BATCH && arg[2]; arg[1] += size, arg[2]--) {
-            struct unmap_args a;
-            int16_t status;
-
-            rc = fetch_unmap(replace, (guest_va_t){arg[1]}, &a);
-            if (rc)
-                break;
-            if (replace && !a.new_addr)
-                status = GNTST_bad_virt_addr;
-            else
-                status = (int16_t)gnttab_unmap_begin(curr, &batch[n], a.handle, a.host_addr,
-                                                     a.dev_bus_addr, a.new_addr);
-            if (status == GNTST_okay)
-                n++;
-            rc = copy_to_guest((guest_va_t){arg[1] + status_at}, &status, sizeof(status));
-        }
-        if (n)
-            arch_tlb_flush_mask(&curr->domain->dirty_cpus);
-        while (done < n)
-            gnttab_unmap_finish(curr, &batch[done++]);
+        rc = copy_from_guest(&op, (guest_va_t){arg[1]}, sizeof(op));
         if (rc)
-            return rc;
-        if (arg[2] && preempt_needed())
-            return -ERESTART;
+            break;
+        op.status = (int16_t)unmap_begin(curr, &batch[n], &op, replace);
+        if (op.status == GNTST_okay && batch[n].done)
+            n++;
+        rc = copy_to_guest(status_at, &op.status, sizeof(op.status));
+        arg[1] += sizeof(op);
+        arg[2]--;
     }
-    return 0;
+    if (n)
+        arch_tlb_flush_mask(&curr->domain->dirty_cpus);
+    for (unsigned int i = 0; i < n; i++)
+        gnttab_unmap_finish(curr, &batch[i]);
+    return rc;
+}
+
+static long unmap_array(struct vcpu *curr, uint64_t arg[6], bool replace) {
+    int rc = 0;
+
+    while (!rc && arg[2]) {
+        rc = unmap_batch(curr, arg, replace);
+        if (!rc && arg[2] && preempt_needed())
+            rc = -ERESTART;
+    }
+    return rc;
 }
 
 long hypercall_grant_table_op(struct vcpu *curr, uint64_t arg[6]) {
     guest_va_t at = {arg[1]};
-    uint64_t count = arg[2];
+    uint32_t count = (uint32_t)arg[2];
 
     if (count > INT32_MAX)
         return -EINVAL;
+    arg[2] = count;
     switch (arg[0]) {
     case GNTTABOP_map_grant_ref:
         return each_element(curr, arg, sizeof(struct gnttab_map_grant_ref), run_map);

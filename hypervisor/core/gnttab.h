@@ -9,9 +9,10 @@
 
 struct domain;
 struct vcpu;
-struct gnttab;                       /* gnttab-internal.h */
+struct gnttab; /* gnttab-internal.h */
 
-MUST_CHECK int gnttab_domain_init(struct domain *d, unsigned int max_frames, unsigned int max_maptrack);
+MUST_CHECK int gnttab_domain_init(struct domain *d, unsigned int max_frames,
+                                  unsigned int max_maptrack);
 /* Unmap all that d has mapped of others. Errors: -ERESTART: call again. */
 MUST_CHECK int gnttab_domain_relinquish(struct domain *d);
 /* The table's frames can no longer be mapped. Once, before the domain's last reference can go. */
@@ -35,6 +36,7 @@ long hypercall_grant_table_op(struct vcpu *curr, uint64_t arg[6]);
  */
 int pv_grant_map(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flags);
 /* Clear the entry at host_addr, which must map mfn with the same permission; new_addr != 0: replace as unmap_and_replace. */
-int pv_grant_unmap(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flags, uint64_t new_addr);
+int pv_grant_unmap(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flags,
+                   uint64_t new_addr);
 
 #endif
