@@ -34,6 +34,7 @@ GUESTS = {
     "grants": {},
     "events-timers": {},
     "memory-op": {},
+    "fpu-segments": {"cpus": 2},
 }
 
 build_lock = threading.Lock()
