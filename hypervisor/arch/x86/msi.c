@@ -138,6 +138,7 @@ static int find_free_irqs(unsigned int count) {
 static struct msix_table *map_table(uint64_t paddr, unsigned int nr_entries) {
     uint64_t len = nr_entries * ENTRY_WORDS * sizeof(uint32_t);
     struct msix_table *t;
+    void *entries;
 
     list_for_each(t, &msix_tables, link)
         if (t->paddr == paddr && t->nr_entries >= nr_entries)
@@ -145,16 +146,13 @@ static struct msix_table *map_table(uint64_t paddr, unsigned int nr_entries) {
     for (uint64_t at = paddr & PAGE_MASK; at < paddr + len; at += PAGE_SIZE)
         if (at >> arch_cpu_maxphyaddr() || arch_mfn_is_ram(mfn_of(at >> PAGE_SHIFT)))
             return NULL;
-    t = mem_alloc_struct(struct msix_table);
+    entries = ioremap(paddr, len);
+    t = entries ? mem_alloc_struct(struct msix_table) : NULL;
     if (!t)
         return NULL;
     t->paddr = paddr;
     t->nr_entries = nr_entries;
-    t->entries = ioremap(paddr, len);
-    if (!t->entries) {
-        mem_free(t);
-        return NULL;
-    }
+    t->entries = entries;
     list_add(&t->link, &msix_tables);
     return t;
 }
