@@ -16,11 +16,13 @@
 #include "lib/pv.h"
 
 static bool pending(uint32_t port) {
-    return __atomic_load_n(&shared_info->evtchn_pending[port / 64], __ATOMIC_SEQ_CST) >> port % 64 & 1;
+    return __atomic_load_n(&shared_info->evtchn_pending[port / 64], __ATOMIC_SEQ_CST) >> port % 64 &
+           1;
 }
 
 static void clear(uint32_t port) {
-    __atomic_and_fetch(&shared_info->evtchn_pending[port / 64], ~(1ul << port % 64), __ATOMIC_SEQ_CST);
+    __atomic_and_fetch(&shared_info->evtchn_pending[port / 64], ~(1ul << port % 64),
+                       __ATOMIC_SEQ_CST);
     vcpu_info(0)->evtchn_pending_sel = 0;
     vcpu_info(0)->evtchn_upcall_pending = 0;
 }
@@ -96,8 +98,8 @@ static void ports(void) {
 }
 
 static void bad_ports(void) {
-    static const uint32_t bad[] = {0, 500, 4095, 4096, 131071, 131072, 0x7fffffff, 0x80000000,
-                                   0xffffffff};
+    static const uint32_t bad[] = {0,      500,        4095,       4096,      131071,
+                                   131072, 0x7fffffff, 0x80000000, 0xffffffff};
     static const unsigned int ops[] = {EVTCHNOP_close, EVTCHNOP_send, EVTCHNOP_unmask};
     struct series s = {.name = "an operation on a port that is not open is refused"};
 
@@ -111,7 +113,8 @@ static void bad_ports(void) {
             series_case(&s, rc == -EINVAL || (rc == 0 && bad[i] < 4096 && ops[k] != EVTCHNOP_close),
                         "operation %u, port %#x: %ld", ops[k], bad[i], rc);
         }
-        series_case(&s, event_channel_op(EVTCHNOP_bind_vcpu, &move) < 0, "bind_vcpu, port %#x", bad[i]);
+        series_case(&s, event_channel_op(EVTCHNOP_bind_vcpu, &move) < 0, "bind_vcpu, port %#x",
+                    bad[i]);
         series_case(&s, event_channel_op(EVTCHNOP_set_priority, &priority) < 0,
                     "set_priority, port %#x", bad[i]);
     }
@@ -141,16 +144,16 @@ static void virqs(void) {
     CHECK("a per-vcpu virq stays with its vcpu",
           event_channel_op(EVTCHNOP_bind_vcpu, &move) == -EINVAL);
     CHECK("no timer of a vcpu that does not exist", bind_virq(VIRQ_TIMER, 99, &other) < 0);
-    CHECK("there are 24 virqs", bind_virq(NR_VIRQS, 0, &other) == -EINVAL &&
-                                    bind_virq(~0u, 0, &other) == -EINVAL);
+    CHECK("there are 24 virqs",
+          bind_virq(NR_VIRQS, 0, &other) == -EINVAL && bind_virq(~0u, 0, &other) == -EINVAL);
     NEED(port_op(EVTCHNOP_close, port) == 0);
     CHECK_EQ("a global virq can be bound", 0, bind_virq(VIRQ_DOM_EXC, 0, &port));
     CHECK_EQ("but once", -EEXIST, bind_virq(VIRQ_DOM_EXC, 0, &other));
     NEED(port_op(EVTCHNOP_close, port) == 0);
     struct evtchn_bind_pirq pirq = {.pirq = ~0u};
     CHECK("there is no interrupt 2^32 - 1", event_channel_op(EVTCHNOP_bind_pirq, &pirq) < 0);
-    CHECK("an IPI for a vcpu that does not exist is -ENOENT", bind_ipi(99, &port) == -ENOENT &&
-                                                                  bind_ipi(~0u, &port) == -ENOENT);
+    CHECK("an IPI for a vcpu that does not exist is -ENOENT",
+          bind_ipi(99, &port) == -ENOENT && bind_ipi(~0u, &port) == -ENOENT);
 }
 
 static void bits(void) {
@@ -272,8 +275,8 @@ static void timers(void) {
     NEED(vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL) == 0);
     struct vcpu_set_singleshot_timer t = {.timeout_abs_ns = 1};
     CHECK("another vcpu's timer cannot be set",
-          vcpu_op(VCPUOP_set_singleshot_timer, 77, &t) < 0 && vcpu_op(VCPUOP_stop_singleshot_timer, 77,
-                                                                       NULL) < 0);
+          vcpu_op(VCPUOP_set_singleshot_timer, 77, &t) < 0 &&
+              vcpu_op(VCPUOP_stop_singleshot_timer, 77, NULL) < 0);
     (void)wait_for_timer(2 * MS);
     clear(timer_port);
 }
@@ -291,8 +294,9 @@ static void sleeping(void) {
     NEED(one_shot(start + 5 * MS, 0) == 0);
     CHECK_EQ("block returns when the timer fires", 0, sched_op(SCHEDOP_block, NULL));
     took = now_ns() - start;
-    report(took >= 4900000 && timer_upcalls == 1, "having unmasked, by an upcall, not before its time",
-           "after %lu ns, %u upcalls", took, timer_upcalls);
+    report(took >= 4900000 && timer_upcalls == 1,
+           "having unmasked, by an upcall, not before its time", "after %lu ns, %u upcalls", took,
+           timer_upcalls);
     CHECK_EQ("and events stay unmasked", 0, vcpu_info(0)->evtchn_upcall_mask);
     events_mask();
     vcpu_info(0)->evtchn_upcall_pending = 1;
@@ -361,14 +365,15 @@ static void areas(void) {
     struct vcpu_register_time_memory_area time_area = {.addr.h.va = ADDRESS(&line)};
     struct vcpu_runstate_info now;
     struct series s = {.name = "an area at a bad address is refused, or nothing is written there"};
-    static const uint64_t bad[] = {0x0000800000000000, 0xffff830000000000, MACH2PHYS_VIRT_START, ~0ul,
-                                   0xffff888000000000, 1};
+    static const uint64_t bad[] = {
+        0x0000800000000000, 0xffff830000000000, MACH2PHYS_VIRT_START, ~0ul, 0xffff888000000000, 1};
 
-    CHECK_EQ("a run state area is taken", 0, vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area));
+    CHECK_EQ("a run state area is taken", 0,
+             vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area));
     CHECK("and says that we run", run.state == RUNSTATE_running && run.state_entry_time != 0);
     CHECK_EQ("the same can be asked for", 0, vcpu_op(VCPUOP_get_runstate_info, 0, &now));
-    CHECK("and is the same", now.state == RUNSTATE_running && now.time[RUNSTATE_running] >=
-                                                                  run.time[RUNSTATE_running]);
+    CHECK("and is the same", now.state == RUNSTATE_running &&
+                                 now.time[RUNSTATE_running] >= run.time[RUNSTATE_running]);
     (void)vm_assist(VMASST_CMD_enable, VMASST_TYPE_runstate_update_flag);
     struct sched_poll poll = {.timeout = now_ns() + 3 * MS};
     (void)sched_op(SCHEDOP_poll, &poll);
@@ -381,7 +386,7 @@ static void areas(void) {
         poll.timeout = now_ns() + MS;
         series_case(&s, sched_op(SCHEDOP_poll, &poll) == 0, "%#lx", bad[i]);
     }
-    /* in a table: an area there must not be written                                               */
+    /* in a table: an area there must not be written */
     uint64_t before = ((volatile uint64_t *)start_info->pt_base)[300];
     area.addr.h.va = time_area.addr.h.va = start_info->pt_base + 300 * 8;
     (void)vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area);
@@ -393,7 +398,8 @@ static void areas(void) {
     area.addr.h.va = 0;
     time_area.addr.h.va = ADDRESS(&line);
     (void)vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area);
-    CHECK_EQ("a time area is taken", 0, vcpu_op(VCPUOP_register_vcpu_time_memory_area, 0, &time_area));
+    CHECK_EQ("a time area is taken", 0,
+             vcpu_op(VCPUOP_register_vcpu_time_memory_area, 0, &time_area));
     CHECK("and has the time line", line.tsc_to_system_mul == vcpu_info(0)->time.tsc_to_system_mul);
     time_area.addr.h.va = 0;
     CHECK_EQ("and can be taken back", 0,
@@ -414,9 +420,9 @@ static void fifo(void) {
     CHECK("there is no array before there is a control block",
           event_channel_op(EVTCHNOP_expand_array, &expand) < 0);
     struct series s = {.name = "a control block where it may not be is refused"};
-#define BAD(what, assignment)                                                      \
-    bad = init;                                                                    \
-    assignment;                                                                    \
+#define BAD(what, assignment)                                                                      \
+    bad = init;                                                                                    \
+    assignment;                                                                                    \
     series_case(&s, event_channel_op(EVTCHNOP_init_control, &bad) < 0, what)
     BAD("no frame of ours", bad.control_gfn = 0x100);
     BAD("no frame", bad.control_gfn = ~0ul);
@@ -456,7 +462,7 @@ static void fifo(void) {
           (word[port] >> EVTCHN_FIFO_PENDING & 1) && (word[port] >> EVTCHN_FIFO_LINKED & 1));
     CHECK("heads its priority's queue with the port, and says so",
           block->head[3] == port && (block->ready >> 3 & 1) && vcpu_info(0)->evtchn_upcall_pending);
-    /* what a hostile guest makes of the words and heads is its own loss                           */
+    /* what a hostile guest makes of the words and heads is its own loss */
     struct series odd = {.name = "words and heads full of nonsense stop nothing but themselves"};
 
     for (unsigned int i = 0; i < 40; i++) {
@@ -503,9 +509,9 @@ static void vcpu_info_elsewhere(void) {
     uint32_t port;
 
 #undef BAD
-#define BAD(what, assignment)                                                      \
-    bad = place;                                                                   \
-    assignment;                                                                    \
+#define BAD(what, assignment)                                                                      \
+    bad = place;                                                                                   \
+    assignment;                                                                                    \
     series_case(&s, vcpu_op(VCPUOP_register_vcpu_info, 0, &bad) < 0, what)
     BAD("no frame of ours", bad.mfn = 0x100);
     BAD("no frame", bad.mfn = ~0ul);
@@ -521,8 +527,8 @@ static void vcpu_info_elsewhere(void) {
     (void)FAULT((void)*(volatile char *)window_va(100));
     CHECK_EQ("faults are told there", window_va(100), info->arch.cr2);
     CHECK("time is told there", info->time.tsc_to_system_mul != 0);
-    CHECK("and the page is no table", page_protect(page, RO) == 0 &&
-                                          mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(page), 0) < 0);
+    CHECK("and the page is no table",
+          page_protect(page, RO) == 0 && mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(page), 0) < 0);
 }
 
 void test_main(void) {

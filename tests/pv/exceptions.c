@@ -3,8 +3,9 @@
  *
  * The ABI promises (abi/xen.h, abi/arch-x86.h; arch-x86/xen-x86_64.h of Xen):
  *  - an exception arrives on the kernel stack, aligned down to 16, as rcx, r11, [error code], rip,
- *    cs with the event mask in bits 32-39, rflags, rsp, ss; cs has RPL 0 if the kernel was interrupted;
- *    rflags shows IF = !mask; the handler starts with TF, NT, AC clear, masked if its trap asks so;
+ *    cs with the event mask in bits 32-39, rflags, rsp, ss; cs has RPL 0 if the kernel was
+ *    interrupted; rflags shows IF = !mask; the handler starts with TF, NT, AC clear, masked if its
+ *    trap asks so;
  *  - error codes are the processor's, for #PF with U only for user mode; cr2 is in vcpu_info;
  *  - INT n needs the trap's DPL, else #GP(n * 8 + 2);
  *  - the iret hypercall takes any frame: flags that are not the guest's are dropped, selectors and
@@ -12,17 +13,18 @@
  *  - `syscall` in user mode is the guest kernel's business;
  *  - debug registers do not reach the hypervisor;
  *  - a guest that leaves no way to deliver is crashed.
- * Proof: each is provoked and the frame compared. "crash=NAME" on the command line runs one case that
- * must end the domain (the table at the end); who started the guest looks for that in the console.
+ * Proof: each is provoked and the frame compared. "crash=NAME" on the command line runs one case
+ * that must end the domain (the table at the end); who started the guest looks for that in the
+ * console.
  */
 #include "lib/pv.h"
 
 #define MASKED_CS(mask) ((FLAT_KERNEL_CS & ~3ul) | (uint64_t)(mask) << 32)
-#define TF 0x100ul
-#define NT 0x4000ul
-#define AC 0x40000ul
-#define HV_PRIVATE 0xffff830000000000ul
-#define NON_CANONICAL 0x0000800000000000ul
+#define TF              0x100ul
+#define NT              0x4000ul
+#define AC              0x40000ul
+#define HV_PRIVATE      0xffff830000000000ul
+#define NON_CANONICAL   0x0000800000000000ul
 
 static void expect(const char *name, const struct frame *f, uint64_t vector, uint64_t error) {
     report(f->vector == vector && f->error == error, name,
@@ -52,7 +54,8 @@ static void the_bounce_frame(void) {
     CHECK_EQ("the mask stays as it was", 1, f->mask);
     CHECK("IOPL is not shown", (f->iret.rflags & 0x3000) == 0);
 
-    struct series s = {.name = "wherever the stack pointer is, the frame ends below it aligned to 16"};
+    struct series s = {.name =
+                           "wherever the stack pointer is, the frame ends below it aligned to 16"};
 
     for (unsigned int skew = 0; skew < 16; skew++) {
         f = FAULT(__asm__ volatile("mov %%rsp, %%r12; sub %0, %%rsp; ud2" ::"r"((uint64_t)skew)
@@ -61,10 +64,10 @@ static void the_bounce_frame(void) {
                     f->vector == 6 && f->sp == (f->iret.rsp & ~15ul) - 7 * 8 &&
                         f->r12 - skew == f->iret.rsp,
                     "skew %u: stack %#lx, frame %#lx", skew, f->iret.rsp, f->sp);
-        f = FAULT(__asm__ volatile("mov %%rsp, %%r12; sub %0, %%rsp; mov (%1), %%al" ::"r"(
-                                       (uint64_t)skew),
-                                   "r"(NON_CANONICAL)
-                                   : "r12", "rax"));
+        f = FAULT(__asm__ volatile(
+            "mov %%rsp, %%r12; sub %0, %%rsp; mov (%1), %%al" ::"r"((uint64_t)skew),
+            "r"(NON_CANONICAL)
+            : "r12", "rax"));
         series_case(&s, f->vector == 13 && f->sp == (f->iret.rsp & ~15ul) - 8 * 8,
                     "skew %u with error code: stack %#lx, frame %#lx", skew, f->iret.rsp, f->sp);
     }
@@ -76,9 +79,10 @@ static void the_bounce_frame(void) {
 }
 
 static void mask_events_on_entry(void) {
-    struct trap_info one[2] = {
-        {.vector = 6, .flags = 4, .cs = FLAT_KERNEL_CS,
-         .address = ADDRESS(trap_stubs) + 6 * TRAP_STUB_SIZE}};
+    struct trap_info one[2] = {{.vector = 6,
+                                .flags = 4,
+                                .cs = FLAT_KERNEL_CS,
+                                .address = ADDRESS(trap_stubs) + 6 * TRAP_STUB_SIZE}};
     const struct frame *f;
 
     events_unmask();
@@ -88,7 +92,8 @@ static void mask_events_on_entry(void) {
     CHECK_EQ("and iret leaves them unmasked", 0, vcpu_info(0)->evtchn_upcall_mask);
     CHECK_EQ("one trap can be changed alone", 0, set_trap_table(one));
     f = FAULT(__asm__ volatile("ud2"));
-    CHECK("a trap with the interrupt flag masks events", f->mask == 1 && f->cs_slot == MASKED_CS(0));
+    CHECK("a trap with the interrupt flag masks events",
+          f->mask == 1 && f->cs_slot == MASKED_CS(0));
     CHECK_EQ("and iret with IF set unmasks them", 0, vcpu_info(0)->evtchn_upcall_mask);
     events_mask();
     traps_init();
@@ -105,10 +110,12 @@ static void faults(void) {
            0, 0);
     expect("int3 is vector 3", FAULT(__asm__ volatile("int3")), 3, 0);
     expect("a non-canonical address is #GP(0)",
-           FAULT(__asm__ volatile("mov (%0), %%al" ::"r"(NON_CANONICAL) : "rax")), 13, 0);
-    f = FAULT(__asm__ volatile("mov %%rbp, %%r12; mov %0, %%rbp; mov (%%rbp), %%al" ::"r"(
-                                   NON_CANONICAL)
-                               : "rax", "r12"));
+           FAULT(__asm__ volatile("mov (%0), %%al" ::"r"(NON_CANONICAL)
+                                  : "rax")),
+           13, 0);
+    f = FAULT(
+        __asm__ volatile("mov %%rbp, %%r12; mov %0, %%rbp; mov (%%rbp), %%al" ::"r"(NON_CANONICAL)
+                         : "rax", "r12"));
     CHECK("by the stack pointer it is #SS(0), or #GP(0) on QEMU",
           (f->vector == 12 || f->vector == 13) && f->error == 0);
     expect("a selector outside the GDT is #GP(selector)",
@@ -126,8 +133,8 @@ static void faults(void) {
 }
 
 /*
- * QEMU before 8.0 gives the error code of a refused INT n as n * 16 + 2 in 64-bit mode, so that every
- * hypervisor takes it for INT 2n. Where that is so, 2n is what is asked for here.
+ * QEMU before 8.0 gives the error code of a refused INT n as n * 16 + 2 in 64-bit mode, so that
+ * every hypervisor takes it for INT 2n. Where that is so, 2n is what is asked for here.
  */
 static unsigned int int_unit(void) {
     return FAULT(__asm__ volatile("int $0x21"))->error == 0x212 ? 2 : 1;
@@ -140,7 +147,7 @@ static const struct frame *soft_int(unsigned int n) {
     uint64_t cr2;
 
     int_n[1] = (char)n;
-    __asm__ volatile("mov %%cr2, %0" : "=r"(cr2));      /* serialises, as it is emulated    */
+    __asm__ volatile("mov %%cr2, %0" : "=r"(cr2)); /* serialises, as it is emulated */
     return FAULT(__asm__ volatile("call int_n"));
 }
 
@@ -159,11 +166,9 @@ static void software_interrupts(void) {
         if (n == 3 || n == 4 || n == 0x80 || seen == 3 || seen == 4 || seen == 0x80)
             continue;
         f = soft_int(n);
-        series_case(&s,
-                    f->vector == 13 && f->error == n * unit * 8 + 2 &&
-                        f->iret.rip == ADDRESS(int_n),
-                    "int %#x: vector %ld, error %#lx, rip %#lx", n, (long)f->vector, f->error,
-                    f->iret.rip);
+        series_case(
+            &s, f->vector == 13 && f->error == n * unit * 8 + 2 && f->iret.rip == ADDRESS(int_n),
+            "int %#x: vector %ld, error %#lx, rip %#lx", n, (long)f->vector, f->error, f->iret.rip);
     }
     series_end(&s);
     f = FAULT(__asm__ volatile("int $0x80; after_int80: nop"));
@@ -251,10 +256,12 @@ static void single_step(void) {
 
 static void debug_registers(void) {
     const struct frame *f;
-    struct series s = {.name = "a breakpoint on the hypervisor or a non-canonical address is refused"};
+    struct series s = {.name =
+                           "a breakpoint on the hypervisor or a non-canonical address is refused"};
     static const uint64_t forbidden[] = {
-        HYPERVISOR_VIRT_START,     HYPERVISOR_VIRT_END - 1, HV_PRIVATE,   HYPERVISOR_VIRT_START - 7,
-        NON_CANONICAL, 0x8000000000000000, 0xffff7fffffffffff, MACH2PHYS_VIRT_END};
+        HYPERVISOR_VIRT_START,     HYPERVISOR_VIRT_END - 1, HV_PRIVATE,
+        HYPERVISOR_VIRT_START - 7, NON_CANONICAL,           0x8000000000000000,
+        0xffff7fffffffffff,        MACH2PHYS_VIRT_END};
 
     for (unsigned int reg = 0; reg < 4; reg++) {
         for (unsigned int i = 0; i < ARRAY_LEN(forbidden); i++) {
@@ -280,8 +287,7 @@ static void debug_registers(void) {
                                ".pushsection .bss; watched_dr0: .zero 8; .popsection" ::
                                    : "rax"));
     extern uint64_t watched_dr0;
-    CHECK("mov from dr0 gives it too",
-          f->vector == NO_FAULT && watched_dr0 == ADDRESS(&watched));
+    CHECK("mov from dr0 gives it too", f->vector == NO_FAULT && watched_dr0 == ADDRESS(&watched));
     (void)set_debugreg(6, 0xffff0ff0);
     CHECK_EQ("dr7 takes a write breakpoint of eight bytes", 0, set_debugreg(7, 0x90402));
     f = FAULT(watched = 1);
@@ -297,10 +303,10 @@ static void debug_registers(void) {
     static uint64_t selector = FLAT_KERNEL_SS;
     (void)set_debugreg(0, ADDRESS(&selector));
     NEED(set_debugreg(7, 0xb0402) == 0);
-    f = FAULT(__asm__ volatile("mov %0, %%eax; xor %%edi, %%edi; mov %1, %%ss; syscall" ::"i"(
-                                   __HYPERVISOR_xen_version),
-                               "m"(selector)
-                               : "rax", "rcx", "r11", "rdi", "rsi"));
+    f = FAULT(__asm__ volatile(
+        "mov %0, %%eax; xor %%edi, %%edi; mov %1, %%ss; syscall" ::"i"(__HYPERVISOR_xen_version),
+        "m"(selector)
+        : "rax", "rcx", "r11", "rdi", "rsi"));
     CHECK("nor one held back into a hypercall", f->vector == NO_FAULT || f->vector == 1);
     f = FAULT(__asm__ volatile("mov %0, %%ss; int $0x80" ::"m"(selector)));
     CHECK("nor one held back into int 0x80", f->vector == 0x80 || f->vector == 1);
@@ -319,17 +325,23 @@ static const struct frame *iret_with(uint64_t rip, uint64_t cs, uint64_t ss, uin
 
     memset(&f, 0, sizeof(f));
     __asm__ volatile("mov %%rsp, %0" : "=r"(sp));
-    f.iret = (struct iret_context){.rax = 0x1a, .r11 = 0x11, .rcx = 0x1c, .flags = flags,
-                                   .rip = rip, .cs = cs, .rflags = rflags,
-                                   .rsp = sp - 0x800, .ss = ss};
+    f.iret = (struct iret_context){.rax = 0x1a,
+                                   .r11 = 0x11,
+                                   .rcx = 0x1c,
+                                   .flags = flags,
+                                   .rip = rip,
+                                   .cs = cs,
+                                   .rflags = rflags,
+                                   .rsp = sp - 0x800,
+                                   .ss = ss};
     return FAULT(iret_to(&f));
 }
 
 static void iret_frames(void) {
     extern char ends_here[];
     const uint64_t here = ADDRESS(ends_here), cs = FLAT_KERNEL_CS & ~3ul, ss = FLAT_KERNEL_SS;
-    static const uint64_t wrong[] = {0, 8, 0x18, 0x33, 0xe000, 0xe008, 0xe010, 0xe018, 0xe038, 0xe040,
-                                     0xe048, 0xfff8, 0x4, 0x1ffc};
+    static const uint64_t wrong[] = {0,      8,      0x18,   0x33,   0xe000, 0xe008, 0xe010,
+                                     0xe018, 0xe038, 0xe040, 0xe048, 0xfff8, 0x4,    0x1ffc};
     const struct frame *f;
 
     f = iret_with(here, cs, ss, 0x202, 0);
@@ -394,42 +406,43 @@ __asm__(".pushsection .text\nends_here: ud2\n.popsection");
 /* ---- user mode ------------------------------------------------------------------------------ */
 
 /* Each snippet ends in ud2 or before, if all goes wrong; arguments come in registers. */
-__asm__(".pushsection .user, \"awx\"\n"
-        "u_ud2:     ud2\n"
-        "u_syscall: mov $0x77, %eax; std; syscall\n"
-        "u_syscall_end: ud2\n"
-        "u_read:    mov (%rdi), %al; ud2\n"
-        "u_write:   mov %al, (%rdi); ud2\n"
-        "u_jump:    jmp *%rdi\n"
-        "u_int80:   int $0x80\n"
-        "u_int80_end: ud2\n"
-        "u_int82:   int $0x82\n"
-        "u_int3:    int3\n"
-        "u_step:    pushf; orq $0x100, (%rsp); popf; nop; nop; syscall\n"
-        "u_step_syscall: pushf; orq $0x100, (%rsp); popf; syscall; ud2\n"
-        "u_movss:   mov (%rdi), %ss; syscall; ud2\n"
-        "u_cpuid:   mov $0x40000000, %eax; .byte 0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2; ud2\n"
-        "u_cli:     cli; ud2\n"
-        "u_sti:     sti; ud2\n"
-        "u_hlt:     hlt; ud2\n"
-        "u_in:      in $0x80, %al; ud2\n"
-        "u_out:     out %al, $0x80; ud2\n"
-        "u_rdmsr:   mov $0xc0000080, %ecx; rdmsr; ud2\n"
-        "u_wrmsr:   mov $0xc0000101, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr; ud2\n"
-        "u_cr0:     mov %cr0, %rax; ud2\n"
-        "u_cr3:     mov %rax, %cr3; ud2\n"
-        "u_dr:      mov %rax, %dr7; ud2\n"
-        "u_clts:    clts; ud2\n"
-        "u_wbinvd:  wbinvd; ud2\n"
-        "u_xsetbv:  xor %ecx, %ecx; xor %edx, %edx; mov $1, %eax; .byte 0x0f, 0x01, 0xd1; ud2\n"
-        "u_iretq:   push %rsi; push %rdi; pushf; push %rdx; lea u_ud2(%rip), %rax; push %rax; iretq\n"
-        "u_ds:      mov %edi, %ds; ud2\n"
-        ".code32\n"
-        "u_syscall32: mov $0x77, %eax; syscall; ud2\n"
-        "u_sysenter:  mov $0x77, %eax; sysenter; ud2\n"
-        "u_compat80:  int $0x80; ud2\n"
-        ".code64\n"
-        ".popsection");
+__asm__(
+    ".pushsection .user, \"awx\"\n"
+    "u_ud2:     ud2\n"
+    "u_syscall: mov $0x77, %eax; std; syscall\n"
+    "u_syscall_end: ud2\n"
+    "u_read:    mov (%rdi), %al; ud2\n"
+    "u_write:   mov %al, (%rdi); ud2\n"
+    "u_jump:    jmp *%rdi\n"
+    "u_int80:   int $0x80\n"
+    "u_int80_end: ud2\n"
+    "u_int82:   int $0x82\n"
+    "u_int3:    int3\n"
+    "u_step:    pushf; orq $0x100, (%rsp); popf; nop; nop; syscall\n"
+    "u_step_syscall: pushf; orq $0x100, (%rsp); popf; syscall; ud2\n"
+    "u_movss:   mov (%rdi), %ss; syscall; ud2\n"
+    "u_cpuid:   mov $0x40000000, %eax; .byte 0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2; ud2\n"
+    "u_cli:     cli; ud2\n"
+    "u_sti:     sti; ud2\n"
+    "u_hlt:     hlt; ud2\n"
+    "u_in:      in $0x80, %al; ud2\n"
+    "u_out:     out %al, $0x80; ud2\n"
+    "u_rdmsr:   mov $0xc0000080, %ecx; rdmsr; ud2\n"
+    "u_wrmsr:   mov $0xc0000101, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr; ud2\n"
+    "u_cr0:     mov %cr0, %rax; ud2\n"
+    "u_cr3:     mov %rax, %cr3; ud2\n"
+    "u_dr:      mov %rax, %dr7; ud2\n"
+    "u_clts:    clts; ud2\n"
+    "u_wbinvd:  wbinvd; ud2\n"
+    "u_xsetbv:  xor %ecx, %ecx; xor %edx, %edx; mov $1, %eax; .byte 0x0f, 0x01, 0xd1; ud2\n"
+    "u_iretq:   push %rsi; push %rdi; pushf; push %rdx; lea u_ud2(%rip), %rax; push %rax; iretq\n"
+    "u_ds:      mov %edi, %ds; ud2\n"
+    ".code32\n"
+    "u_syscall32: mov $0x77, %eax; syscall; ud2\n"
+    "u_sysenter:  mov $0x77, %eax; sysenter; ud2\n"
+    "u_compat80:  int $0x80; ud2\n"
+    ".code64\n"
+    ".popsection");
 extern char u_ud2[], u_syscall[], u_syscall_end[], u_read[], u_write[], u_jump[], u_int80[],
     u_int80_end[], u_int82[], u_int3[], u_step[], u_step_syscall[], u_movss[], u_cpuid[], u_cli[],
     u_sti[], u_hlt[], u_in[], u_out[], u_rdmsr[], u_wrmsr[], u_cr0[], u_cr3[], u_dr[], u_clts[],
@@ -481,9 +494,10 @@ static void user_faults(void) {
     static const struct {
         const char *name, *code;
     } privileged[] = {
-        {"cli", u_cli}, {"sti", u_sti}, {"hlt", u_hlt}, {"in", u_in}, {"out", u_out},
-        {"rdmsr", u_rdmsr}, {"wrmsr", u_wrmsr}, {"mov from cr0", u_cr0}, {"mov to cr3", u_cr3},
-        {"mov to dr7", u_dr}, {"clts", u_clts}, {"wbinvd", u_wbinvd}, {"xsetbv", u_xsetbv},
+        {"cli", u_cli},        {"sti", u_sti},       {"hlt", u_hlt},     {"in", u_in},
+        {"out", u_out},        {"rdmsr", u_rdmsr},   {"wrmsr", u_wrmsr}, {"mov from cr0", u_cr0},
+        {"mov to cr3", u_cr3}, {"mov to dr7", u_dr}, {"clts", u_clts},   {"wbinvd", u_wbinvd},
+        {"xsetbv", u_xsetbv},
     };
     struct series s = {.name = "a privileged instruction in user mode is #GP(0) or #UD"};
     struct frame *f;
@@ -506,7 +520,8 @@ static void user_faults(void) {
     f = user(u_write, MACH2PHYS_VIRT_START);
     CHECK("the M2P is not writable for user mode", f->vector == 14 && (f->error & 6) == 6);
     f = user(u_read, HV_PRIVATE);
-    CHECK("the hypervisor cannot be read from user mode", f->vector == 14 && (f->error & ~1ul) == 4);
+    CHECK("the hypervisor cannot be read from user mode",
+          f->vector == 14 && (f->error & ~1ul) == 4);
     f = user(u_write, HV_PRIVATE);
     CHECK("the hypervisor cannot be written from user mode",
           f->vector == 14 && (f->error & ~1ul) == 6);
@@ -550,7 +565,8 @@ static void user_faults(void) {
 }
 
 static void user_iret_frames(void) {
-    static const uint64_t wrong[] = {3, 0xb, 0x1b, 0x33, 0xe003, 0xe00b, 0xe013, 0xe03b, 0xfffb, 0x7};
+    static const uint64_t wrong[] = {3,      0xb,    0x1b,   0x33,   0xe003,
+                                     0xe00b, 0xe013, 0xe03b, 0xfffb, 0x7};
     struct series s = {.name = "iret to user mode with a wrong selector comes back as a fault"};
     struct frame f;
 
@@ -559,8 +575,9 @@ static void user_iret_frames(void) {
         f.iret.flags = i & 1 ? VGCF_in_syscall : 0;
         f.iret.cs = wrong[i / 2];
         user_run(&f);
-        series_case(&s, (f.vector >= 10 && f.vector <= 14) || f.vector == ENTRY_FAILSAFE ||
-                            (f.vector == 6 && f.iret.flags == 0),
+        series_case(&s,
+                    (f.vector >= 10 && f.vector <= 14) || f.vector == ENTRY_FAILSAFE ||
+                        (f.vector == 6 && f.iret.flags == 0),
                     "cs %#lx: vector %ld", wrong[i / 2], (long)f.vector);
     }
     series_end(&s);
@@ -579,8 +596,7 @@ static void user_iret_frames(void) {
     f.iret.rflags = 0x202 | AC | NT;
     f.iret.flags = VGCF_in_syscall;
     user_run(&f);
-    CHECK("a syscall with AC and NT set arrives", f.vector == ENTRY_SYSCALL &&
-                                                      !(f.flags & NT));
+    CHECK("a syscall with AC and NT set arrives", f.vector == ENTRY_SYSCALL && !(f.flags & NT));
 }
 
 /* ---- 32-bit code ---------------------------------------------------------------------------- */
@@ -615,8 +631,8 @@ static void compat_mode(void) {
 }
 
 /*
- * 32-bit code in kernel mode. Its stack is not one of ours, so it comes back by its own handler. Not
- * for sysenter, which loses the stack pointer and so the domain.
+ * 32-bit code in kernel mode. Its stack is not one of ours, so it comes back by its own handler.
+ * Not for sysenter, which loses the stack pointer and so the domain.
  */
 uint64_t compat_call(uint64_t rip, uint64_t rsp);
 extern char compat_back[];
@@ -624,7 +640,8 @@ __asm__(".pushsection .text\n"
         "compat_call:\n"
         "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
         "mov %rsp, compat_sp(%rip)\n"
-        "push $0xe02b; push %rsi; push $2; push $0xe020; push %rdi; push $0; push $0; push $0; push $0\n"
+        "push $0xe02b; push %rsi; push $2; push $0xe020; push %rdi; push $0; push $0; push $0; "
+        "push $0\n"
         "mov $23, %eax; syscall\n"
         "compat_back:\n"
         "mov compat_sp(%rip), %rsp\n"
@@ -672,7 +689,7 @@ static void on_event(struct frame *f) {
     if (again) {
         again--;
         (void)event_channel_op(EVTCHNOP_send, &send);
-        events_unmask();                /* the next upcall comes on top of this one     */
+        events_unmask(); /* the next upcall comes on top of this one */
         events_mask();
     }
     depth--;
@@ -712,7 +729,8 @@ static void event_callback(void) {
     struct frame f;
     user_frame(&f, u_syscall);
     user_run(&f);
-    CHECK("an event that waits comes when iret unmasks on the way to user mode, before any of its code",
+    CHECK("an event that waits comes when iret unmasks on the way to user mode, before any of its "
+          "code",
           upcalls == 15);
     events_mask();
 }
@@ -725,7 +743,7 @@ static void on_nmi(struct frame *f) {
     nmi_depth++;
     nmi_deepest = nmi_depth > nmi_deepest ? nmi_depth : nmi_deepest;
     if (nmis == 1)
-        (void)vcpu_op(VCPUOP_send_nmi, 0, NULL);        /* waits until we iret          */
+        (void)vcpu_op(VCPUOP_send_nmi, 0, NULL); /* waits until we iret */
     nmi_depth--;
 }
 
@@ -802,13 +820,13 @@ static void crash_user_stack_unmapped(void) {
 
 static void crash_user_stack_in_the_hole(void) {
     if (stack_switch(FLAT_KERNEL_SS, HV_PRIVATE) < 0)
-        refused();                      /* Hospes looks at once, Xen when it is used    */
+        refused(); /* Hospes looks at once, Xen when it is used */
     (void)user(u_ud2, 0);
 }
 
 static void crash_user_syscall_stack_in_the_hole(void) {
     if (stack_switch(FLAT_KERNEL_SS, HV_PRIVATE) < 0)
-        refused();                      /* Hospes looks at once, Xen when it is used    */
+        refused(); /* Hospes looks at once, Xen when it is used */
     (void)user(u_syscall, 0);
 }
 
@@ -821,7 +839,7 @@ static void crash_event_on_no_stack(void) {
 }
 
 static void crash_kernel_unmapped(void) {
-    /* our own code, handlers and stack go away: the L4 slot that holds them, then what is cached of it */
+    /* our own code, handlers and stack go away: their L4 slot, then what is cached of it */
     (void)pt_write((mfn_of((void *)start_info->pt_base) << 12) + 511 * 8, 0);
     (void)mmuext(MMUEXT_TLB_FLUSH_ALL, 0, 0);
 }

@@ -2,13 +2,15 @@
  * Floating point and segments: what belongs to a vcpu stays with it.
  *
  * The ABI promises (abi/xen.h: fpu_taskswitch, set_segment_base):
- *  - with TS set, by hypercall or mov to cr0, the next floating-point instruction is #NM; without it never;
+ *  - with TS set, by hypercall or mov to cr0, the next floating-point instruction is #NM; without
+ *    it never;
  *  - registers, control words and extended state survive hypercalls, faults, sleep and other vcpus;
- *  - FS and GS bases and selectors are the vcpu's; GS of the kernel and of user mode swap with the mode;
+ *  - FS and GS bases and selectors are the vcpu's; GS of the kernel and of user mode swap with the
+ *    mode;
  *  - a base that is not canonical is refused; a selector that cannot be loaded when the vcpu comes
  *    back leads to the failsafe callback, not to harm.
- * Proof: registers are filled, the vcpu sleeps, takes faults and events, goes to user mode, while vcpu 1,
- * if there is one, does the same with other values; then everything is compared.
+ * Proof: registers are filled, the vcpu sleeps, takes faults and events, goes to user mode, while
+ * vcpu 1, if there is one, does the same with other values; then everything is compared.
  */
 #include "lib/pv.h"
 
@@ -108,10 +110,12 @@ static void exceptions(void) {
 
     static char area[4096] __attribute__((aligned(64)));
     memset(area, 0xff, sizeof(area));
-    f = FAULT(__asm__ volatile("mov $-1, %%eax; mov $-1, %%edx; xrstor %0" ::"m"(area) : "rax", "rdx"));
+    f = FAULT(__asm__ volatile("mov $-1, %%eax; mov $-1, %%edx; xrstor %0" ::"m"(area)
+                               : "rax", "rdx"));
     CHECK("xrstor of nonsense is a fault", f->vector == 13 || f->vector == 6);
     static const uint16_t divide = 0x37b;
-    f = FAULT(__asm__ volatile("fninit; fldcw %0; fldz; fld1; fdiv %%st(1), %%st; fwait" ::"m"(divide)));
+    f = FAULT(
+        __asm__ volatile("fninit; fldcw %0; fldz; fld1; fdiv %%st(1), %%st; fwait" ::"m"(divide)));
     CHECK_EQ("an unmasked x87 division by zero is #MF", 16, f->vector);
     __asm__ volatile("fnclex; fninit");
 }
@@ -226,8 +230,8 @@ static void bases(void) {
     CHECK_EQ("user mode has its own GS base", 0x3333, user(u_gs, 0)->iret.rax);
     CHECK_EQ("and back in the kernel it is the kernel's", 0x1111, gs_word());
     sleep_ns(2 * MS);
-    CHECK("they survive sleep", gs_word() == 0x1111 && fs_word() == 0x2222 &&
-                                    user(u_gs, 0)->iret.rax == 0x3333);
+    CHECK("they survive sleep",
+          gs_word() == 0x1111 && fs_word() == 0x2222 && user(u_gs, 0)->iret.rax == 0x3333);
     NEED(set_segment_base(SEGBASE_FS, user_data()) == 0);
     CHECK_EQ("FS is the same in both modes", 0x3333, user(u_fs, 0)->iret.rax);
     CHECK_EQ("user mode may clear its selector", ENTRY_SYSCALL, user(u_null_gs, 0)->vector);
@@ -240,12 +244,13 @@ static void bases(void) {
 
     for (unsigned int i = 0; i < ARRAY_LEN(bad); i++)
         for (unsigned int which = SEGBASE_FS; which <= SEGBASE_GS_KERNEL; which++)
-            series_case(&s, set_segment_base(which, bad[i]) == -EINVAL, "base %u, %#lx", which, bad[i]);
+            series_case(&s, set_segment_base(which, bad[i]) == -EINVAL, "base %u, %#lx", which,
+                        bad[i]);
     series_end(&s);
     NEED(set_segment_base(SEGBASE_FS, 0) == 0);
     NEED(set_segment_base(SEGBASE_GS_USER, user_data()) == 0);
 
-    /* the instructions, where the processor and the hypervisor have them                          */
+    /* the instructions, where the processor and the hypervisor have them */
     uint64_t cr4;
     __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
     (void)FAULT(__asm__ volatile("mov %0, %%cr4" ::"r"(cr4 | 1ul << 16)));
@@ -270,10 +275,10 @@ static void bases(void) {
 
 /* ---- selectors ------------------------------------------------------------------------------ */
 
-#define DATA(base)                                                                \
-    (0x00cff2000000fffful | ((uint64_t)(base) & 0xffffff) << 16 |                  \
+#define DATA(base)                                                                                 \
+    (0x00cff2000000fffful | ((uint64_t)(base)&0xffffff) << 16 |                                    \
      ((uint64_t)(base) >> 24 & 0xff) << 56)
-#define CODE64 0x00affa000000fffful
+#define CODE64      0x00affa000000fffful
 #define SELECTOR(n) ((n) << 3 | 3)
 
 static volatile unsigned int failsafes;
@@ -295,7 +300,8 @@ static void selectors(void) {
     gdt[3] = DATA(user_data());
     *(uint64_t *)user_data_page() = 0x4444;
     NEED(page_protect(gdt, RO) == 0 && set_gdt(frame, 512) == 0);
-    __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %1, %%fs" ::"r"(SELECTOR(1)), "r"(SELECTOR(3)));
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %1, %%fs" ::"r"(SELECTOR(1)),
+                     "r"(SELECTOR(3)));
     CHECK_EQ("a descriptor's base is used", 0x4444, fs_word());
     sleep_ns(3 * MS);
     __asm__ volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2" : "=r"(ds), "=r"(es), "=r"(fs));
@@ -307,8 +313,8 @@ static void selectors(void) {
     CHECK_EQ("with its base", 0x4444, user(u_gs, 0)->iret.rax);
     CHECK("but none that is not there",
           set_segment_base(SEGBASE_GS_USER_SEL, SELECTOR(77)) != 0 || user(u_gs, 0)->rbx == 0);
-    CHECK("nor one of the hypervisor's", set_segment_base(SEGBASE_GS_USER_SEL, 0xe010) != 0 ||
-                                             user(u_gs, 0)->rbx == 0);
+    CHECK("nor one of the hypervisor's",
+          set_segment_base(SEGBASE_GS_USER_SEL, 0xe010) != 0 || user(u_gs, 0)->rbx == 0);
     NEED(set_segment_base(SEGBASE_GS_USER_SEL, 0) == 0);
 
     user_frame(&f, u_nop);
@@ -322,7 +328,7 @@ static void selectors(void) {
     CHECK("and gets a fault once it is gone",
           (f.vector >= 10 && f.vector <= 13) || f.vector == ENTRY_FAILSAFE);
 
-    /* loaded selectors whose descriptors go away: nothing, or failsafe when they are next loaded   */
+    /* loaded selectors whose descriptors go away: nothing, or failsafe when they are next loaded */
     this_cpu()->handler[ENTRY_FAILSAFE] = on_failsafe;
     __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %1, %%gs" ::"r"(SELECTOR(1)),
                      "r"(SELECTOR(3)));

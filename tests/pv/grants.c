@@ -8,8 +8,9 @@
  *  - a mapping is known by its handle; removed once, the handle and the mapping are gone;
  *  - dev_bus_addr tells where the frame is;
  *  - a copy stays within one page at both ends.
- * Proof: vcpu 0 of the domain grants to itself (domid 0) and uses the grants; wrong references, handles,
- * addresses, counts and lists are tried, and afterwards the pages can be put to other uses.
+ * Proof: vcpu 0 of the domain grants to itself (domid 0) and uses the grants; wrong references,
+ * handles, addresses, counts and lists are tried, and afterwards the pages can be put to other
+ * uses.
  */
 #include "lib/pv.h"
 
@@ -113,14 +114,13 @@ static void map_and_unmap(void) {
     CHECK_EQ("the other mapping can be removed", GNTST_okay, unmap(again.handle, window_va(11), 0));
     CHECK_EQ("then the entry is free", GTF_permit_access, table[9].flags);
     CHECK("and the page can be a table",
-          mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(page), 0) < 0 ||      /* it holds 42 and 43          */
+          mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(page), 0) < 0 || /* it holds 42 and 43 */
               mmuext(MMUEXT_UNPIN_TABLE, mfn_of(page), 0) == 0);
     NEED(page_protect(page, RW) == 0);
     memset(page, 0, PAGE_SIZE);
     NEED(page_protect(page, RO) == 0);
-    CHECK("once it is empty",
-          mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(page), 0) == 0 &&
-              mmuext(MMUEXT_UNPIN_TABLE, mfn_of(page), 0) == 0);
+    CHECK("once it is empty", mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(page), 0) == 0 &&
+                                  mmuext(MMUEXT_UNPIN_TABLE, mfn_of(page), 0) == 0);
     NEED(page_protect(page, RW) == 0);
     table[9].flags = 0;
     page_free(page);
@@ -129,16 +129,18 @@ static void map_and_unmap(void) {
 static void maps_that_fail(void) {
     void *page = page_alloc(), *pt = (void *)start_info->pt_base;
     struct series s = {.name = "a map that may not be has its status and maps nothing"};
-    static const uint64_t nowhere[] = {0, 1, 0x0000800000000000, 0xffff830000000000,
-                                       MACH2PHYS_VIRT_START, 0xffff888000000000, ~0ul};
+    static const uint64_t nowhere[] = {
+        0,   1, 0x0000800000000000, 0xffff830000000000, MACH2PHYS_VIRT_START, 0xffff888000000000,
+        ~0ul};
     struct gnttab_map_grant_ref m;
 
-#define FAILS(what, wanted, call)                                                              \
-    m = call;                                                                                  \
-    series_case(&s, m.status == (wanted) || ((wanted) == 1 && m.status < 0), "%s: status %d", what, \
-                m.status);                                                                     \
+#define FAILS(what, wanted, call)                                                                  \
+    m = call;                                                                                      \
+    series_case(&s, m.status == (wanted) || ((wanted) == 1 && m.status < 0), "%s: status %d",      \
+                what, m.status);                                                                   \
     series_case(&s, !(window_pte(10) & PTE_P), "%s: mapped", what)
-    FAILS("a reference beyond the table", GNTST_bad_gntref, map(nr_refs, window_va(10), GNTMAP_host_map));
+    FAILS("a reference beyond the table", GNTST_bad_gntref,
+          map(nr_refs, window_va(10), GNTMAP_host_map));
     FAILS("a reference far beyond", GNTST_bad_gntref, map(~0u, window_va(10), GNTMAP_host_map));
     FAILS("an empty entry", 1, map(10, window_va(10), GNTMAP_host_map));
     grant(10, page, GTF_permit_access, 5);
@@ -171,8 +173,8 @@ static void maps_that_fail(void) {
     FAILS("a PTE in the L4", 1,
           map(10, (mfn_of(pt) << 12) + 256 * 8, GNTMAP_host_map | GNTMAP_contains_pte));
     FAILS("a PTE beyond memory", 1, map(10, 1ul << 45, GNTMAP_host_map | GNTMAP_contains_pte));
-    m = (struct gnttab_map_grant_ref){.host_addr = window_va(10), .flags = GNTMAP_host_map,
-                                      .ref = 10, .dom = 5};
+    m = (struct gnttab_map_grant_ref){
+        .host_addr = window_va(10), .flags = GNTMAP_host_map, .ref = 10, .dom = 5};
     NEED(grant_table_op(GNTTABOP_map_grant_ref, &m, 1) == 0);
     series_case(&s, m.status == GNTST_bad_domain, "a domain that does not exist: %d", m.status);
     series_end(&s);
@@ -192,7 +194,8 @@ static void by_entry_address(void) {
     page[0] = 17;
     grant(11, page, GTF_permit_access, 0);
     m = map(11, window_pte_machine(12),
-            GNTMAP_host_map | GNTMAP_contains_pte | GNTMAP_application_map | 1 << _GNTMAP_guest_avail0);
+            GNTMAP_host_map | GNTMAP_contains_pte | GNTMAP_application_map |
+                1 << _GNTMAP_guest_avail0);
     CHECK_EQ("a grant can be mapped by the address of its entry", GNTST_okay, m.status);
     CHECK("which then has the software bit that was asked for",
           (window_pte(12) & 0x200) && *(volatile char *)window_va(12) == 17);
@@ -200,7 +203,7 @@ static void by_entry_address(void) {
     CHECK_EQ("and by that", GNTST_okay, unmap(m.handle, window_pte_machine(12), 0));
     CHECK_EQ("it is gone", 0, window_pte(12) & PTE_P);
 
-    /* the guest takes the mapping away itself, then the handle                                    */
+    /* the guest takes the mapping away itself, then the handle */
     m = map(11, window_va(12), GNTMAP_host_map);
     NEED(m.status == GNTST_okay);
     (void)window_map(12, 0);
@@ -260,12 +263,14 @@ static void lists(void) {
     for (unsigned int i = 0; i < 3; i++)
         list[i] = (struct gnttab_map_grant_ref){.host_addr = window_va(20 + i),
                                                 .flags = GNTMAP_host_map,
-                                                .ref = i == 1 ? 10000 : 13, .dom = 0};
+                                                .ref = i == 1 ? 10000 : 13,
+                                                .dom = 0};
     CHECK_EQ("a list with one bad operation goes through", 0,
              grant_table_op(GNTTABOP_map_grant_ref, list, 3));
-    CHECK("each has its own status", list[0].status == GNTST_okay && list[1].status < 0 &&
-                                         list[2].status == GNTST_okay);
-    NEED(unmap(list[0].handle, window_va(20), 0) == 0 && unmap(list[2].handle, window_va(22), 0) == 0);
+    CHECK("each has its own status",
+          list[0].status == GNTST_okay && list[1].status < 0 && list[2].status == GNTST_okay);
+    NEED(unmap(list[0].handle, window_va(20), 0) == 0 &&
+         unmap(list[2].handle, window_va(22), 0) == 0);
     CHECK("an unknown operation is refused", grant_table_op(13, list, 1) < 0 &&
                                                  grant_table_op(99, list, 1) < 0 &&
                                                  grant_table_op(~0u, list, 1) < 0);
@@ -283,9 +288,11 @@ static int copy(struct gnttab_copy c) {
     return c.status;
 }
 
-#define BY_FRAME(page, where) {.u.gmfn = mfn_of(page), .domid = DOMID_SELF, .offset = where}
-#define BY_REF(reference, where) {.u.ref = reference, .domid = DOMID_SELF, .offset = where}
-#define COPY(src, dst, length, how) \
+#define BY_FRAME(page, where)                                                                      \
+    { .u.gmfn = mfn_of(page), .domid = DOMID_SELF, .offset = where }
+#define BY_REF(reference, where)                                                                   \
+    { .u.ref = reference, .domid = DOMID_SELF, .offset = where }
+#define COPY(src, dst, length, how)                                                                \
     copy((struct gnttab_copy){.source = src, .dest = dst, .len = length, .flags = how})
 typedef struct gnttab_copy_ptr end_t;
 
@@ -307,10 +314,11 @@ static void copies(void) {
           COPY(r, w, 300, GNTCOPY_source_gref | GNTCOPY_dest_gref) == GNTST_okay &&
               memcmp(from + 100, to + 200, 300) == 0 && to[199] == 0 && to[500] == 0);
     CHECK("the entries are free afterwards",
-          table[14].flags == (GTF_permit_access | GTF_readonly) && table[15].flags == GTF_permit_access);
+          table[14].flags == (GTF_permit_access | GTF_readonly) &&
+              table[15].flags == GTF_permit_access);
     memset(to, 0, PAGE_SIZE);
     r.offset = w.offset = 0;
-#define COPY_FAILS(what, src, dst, length, how) \
+#define COPY_FAILS(what, src, dst, length, how)                                                    \
     series_case(&s, COPY(src, dst, length, how) < 0 && to[0] == 0 && to[PAGE_SIZE - 1] == 0, what)
     f.offset = 4000;
     COPY_FAILS("beyond the source's page", f, t, 97, 0);

@@ -11,7 +11,8 @@
  * Proof: the calls are made with each of these; that the last line of this guest appears shows that
  * neither the hypervisor nor the guest's own state took harm.
  * Left out, because they do what they say with any argument: iret (exceptions.c), SCHEDOP_block and
- * SCHEDOP_poll (events-timers.c), the shutdowns, the watchdog, VCPUOP_down of oneself, kexec's exec.
+ * SCHEDOP_poll (events-timers.c), the shutdowns, the watchdog, VCPUOP_down of oneself, kexec's
+ * exec.
  */
 #include "lib/pv.h"
 
@@ -45,17 +46,23 @@ static struct pointer bad[BAD_POINTERS] = {
     {"the hole's last bytes", HYPERVISOR_VIRT_END - 4},
     {"unmapped high", 0xffff888000000000},
     {"the last byte of all", ~0ul},
-    {"an unmapped page", 0},            /* the last two: filled in below                */
+    {"an unmapped page", 0}, /* the last two: filled in below */
     {"across into an unmapped page", 0},
 };
 
 /* ---- numbers and registers ------------------------------------------------------------------ */
 
 static void unknown_numbers(void) {
-    static const uint64_t far[] = {
-        64, 255, 256, 0x7fffffff, 0x80000000, 0xffffffff, 1ul << 32 | __HYPERVISOR_xen_version,
-        1ul << 63 | __HYPERVISOR_xen_version, ~0ul, -(uint64_t)4095
-    };
+    static const uint64_t far[] = {64,
+                                   255,
+                                   256,
+                                   0x7fffffff,
+                                   0x80000000,
+                                   0xffffffff,
+                                   1ul << 32 | __HYPERVISOR_xen_version,
+                                   1ul << 63 | __HYPERVISOR_xen_version,
+                                   ~0ul,
+                                   -(uint64_t)4095};
     static const unsigned char holes[] = {11, 43, 44, 45, 46, 47, 50, 51, 52, 53, 54, 55, 56, 63};
     struct series s = {.name = "a number without a hypercall gives -ENOSYS"};
     long rc;
@@ -71,7 +78,7 @@ static void unknown_numbers(void) {
     series_end(&s);
 }
 
-#define RFLAGS_ODD 0x2406d7     /* ID, AC, DF, OF clear, SF, ZF, AF, PF, CF and IF      */
+#define RFLAGS_ODD 0x2406d7 /* ID, AC, DF, OF clear, SF, ZF, AF, PF, CF and IF */
 
 static void registers_stay(void) {
     static uint64_t out[16];
@@ -134,8 +141,8 @@ static void all_bad_everywhere(void) {
             if (nr == __HYPERVISOR_iret)
                 continue;
             rc = hypercall(nr, a, a, a, a, a);
-            series_case(&s, IS_RESULT(rc) || nr == __HYPERVISOR_get_debugreg,
-                        "number %u, %s: %#lx", nr, bad[p].name, rc);
+            series_case(&s, IS_RESULT(rc) || nr == __HYPERVISOR_get_debugreg, "number %u, %s: %#lx",
+                        nr, bad[p].name, rc);
         }
     }
     series_end(&s);
@@ -144,20 +151,26 @@ static void all_bad_everywhere(void) {
 
 /* ---- one bad pointer, the rest in order ----------------------------------------------------- */
 
-#define P 0xbadbadbadul                 /* stands for the pointer in the table below    */
+#define P 0xbadbadbadul /* stands for the pointer in the table below */
 static const struct pointer_case {
     const char *name;
     unsigned char nr;
-    bool null_is_fine, writes;          /* writes: read-only memory is bad as well      */
+    bool null_is_fine, writes; /* writes: read-only memory is bad as well */
     uint64_t arg[4];
 } pointer_cases[] = {
     {"set_trap_table", __HYPERVISOR_set_trap_table, true, false, {P}},
     {"mmu_update", __HYPERVISOR_mmu_update, false, false, {P, 1, 0, DOMID_SELF}},
     {"set_gdt", __HYPERVISOR_set_gdt, false, false, {P, 16}},
     {"platform_op", __HYPERVISOR_platform_op, false, false, {P}},
-    {"increase_reservation", __HYPERVISOR_memory_op, false, false,
+    {"increase_reservation",
+     __HYPERVISOR_memory_op,
+     false,
+     false,
      {XENMEM_increase_reservation, P}},
-    {"decrease_reservation", __HYPERVISOR_memory_op, false, false,
+    {"decrease_reservation",
+     __HYPERVISOR_memory_op,
+     false,
+     false,
      {XENMEM_decrease_reservation, P}},
     {"current_reservation", __HYPERVISOR_memory_op, false, false, {XENMEM_current_reservation, P}},
     {"machphys_mfn_list", __HYPERVISOR_memory_op, false, false, {XENMEM_machphys_mfn_list, P}},
@@ -172,33 +185,36 @@ static const struct pointer_case {
     {"compile_info", __HYPERVISOR_xen_version, false, true, {XENVER_compile_info, P}},
     {"capabilities", __HYPERVISOR_xen_version, false, true, {XENVER_capabilities, P}},
     {"changeset", __HYPERVISOR_xen_version, false, true, {XENVER_changeset, P}},
-    {"platform_parameters", __HYPERVISOR_xen_version, false, true,
-     {XENVER_platform_parameters, P}},
+    {"platform_parameters", __HYPERVISOR_xen_version, false, true, {XENVER_platform_parameters, P}},
     {"get_features", __HYPERVISOR_xen_version, false, false, {XENVER_get_features, P}},
     {"guest_handle", __HYPERVISOR_xen_version, false, true, {XENVER_guest_handle, P}},
     {"commandline", __HYPERVISOR_xen_version, false, true, {XENVER_commandline, P}},
     {"console_io write", __HYPERVISOR_console_io, false, false, {CONSOLEIO_write, 8, P}},
     {"map_grant_ref", __HYPERVISOR_grant_table_op, false, true, {GNTTABOP_map_grant_ref, P, 1}},
-    {"unmap_grant_ref", __HYPERVISOR_grant_table_op, false, true,
-     {GNTTABOP_unmap_grant_ref, P, 1}},
+    {"unmap_grant_ref", __HYPERVISOR_grant_table_op, false, true, {GNTTABOP_unmap_grant_ref, P, 1}},
     {"setup_table", __HYPERVISOR_grant_table_op, false, true, {GNTTABOP_setup_table, P, 1}},
     {"copy", __HYPERVISOR_grant_table_op, false, true, {GNTTABOP_copy, P, 1}},
     {"query_size", __HYPERVISOR_grant_table_op, false, true, {GNTTABOP_query_size, P, 1}},
     {"set_version", __HYPERVISOR_grant_table_op, false, false, {GNTTABOP_set_version, P, 1}},
     {"get_runstate_info", __HYPERVISOR_vcpu_op, false, true, {VCPUOP_get_runstate_info, 0, P}},
     {"set_periodic_timer", __HYPERVISOR_vcpu_op, false, false, {VCPUOP_set_periodic_timer, 0, P}},
-    {"set_singleshot_timer", __HYPERVISOR_vcpu_op, false, false,
+    {"set_singleshot_timer",
+     __HYPERVISOR_vcpu_op,
+     false,
+     false,
      {VCPUOP_set_singleshot_timer, 0, P}},
     {"register_vcpu_info", __HYPERVISOR_vcpu_op, false, false, {VCPUOP_register_vcpu_info, 0, P}},
     {"mmuext_op", __HYPERVISOR_mmuext_op, false, false, {P, 1, 0, DOMID_SELF}},
     {"sched_op shutdown", __HYPERVISOR_sched_op, false, false, {SCHEDOP_shutdown, P}},
     {"sched_op poll", __HYPERVISOR_sched_op, false, false, {SCHEDOP_poll, P}},
-    {"sched_op remote_shutdown", __HYPERVISOR_sched_op, false, false,
-     {SCHEDOP_remote_shutdown, P}},
+    {"sched_op remote_shutdown", __HYPERVISOR_sched_op, false, false, {SCHEDOP_remote_shutdown, P}},
     {"sched_op watchdog", __HYPERVISOR_sched_op, false, false, {SCHEDOP_watchdog, P}},
     {"callback_op register", __HYPERVISOR_callback_op, false, false, {CALLBACKOP_register, P}},
     {"callback_op unregister", __HYPERVISOR_callback_op, false, false, {CALLBACKOP_unregister, P}},
-    {"bind_interdomain", __HYPERVISOR_event_channel_op, false, false,
+    {"bind_interdomain",
+     __HYPERVISOR_event_channel_op,
+     false,
+     false,
      {EVTCHNOP_bind_interdomain, P}},
     {"bind_virq", __HYPERVISOR_event_channel_op, false, false, {EVTCHNOP_bind_virq, P}},
     {"bind_pirq", __HYPERVISOR_event_channel_op, false, false, {EVTCHNOP_bind_pirq, P}},
@@ -214,7 +230,10 @@ static const struct pointer_case {
     {"expand_array", __HYPERVISOR_event_channel_op, false, false, {EVTCHNOP_expand_array, P}},
     {"set_priority", __HYPERVISOR_event_channel_op, false, false, {EVTCHNOP_set_priority, P}},
     {"physdev eoi", __HYPERVISOR_physdev_op, false, false, {PHYSDEVOP_eoi, P}},
-    {"physdev irq_status_query", __HYPERVISOR_physdev_op, false, false,
+    {"physdev irq_status_query",
+     __HYPERVISOR_physdev_op,
+     false,
+     false,
      {PHYSDEVOP_irq_status_query, P}},
     {"physdev set_iopl", __HYPERVISOR_physdev_op, false, false, {PHYSDEVOP_set_iopl, P}},
     {"physdev apic_read", __HYPERVISOR_physdev_op, false, false, {PHYSDEVOP_apic_read, P}},
@@ -234,9 +253,9 @@ static long call_with(const struct pointer_case *c, uint64_t at) {
 
 /* Those that return how many extents were done: Xen answers 0 where it cannot read the argument. */
 static bool returns_extents(const struct pointer_case *c) {
-    return c->nr == __HYPERVISOR_memory_op && (c->arg[0] == XENMEM_increase_reservation ||
-                                               c->arg[0] == XENMEM_decrease_reservation ||
-                                               c->arg[0] == XENMEM_populate_physmap);
+    return c->nr == __HYPERVISOR_memory_op &&
+           (c->arg[0] == XENMEM_increase_reservation || c->arg[0] == XENMEM_decrease_reservation ||
+            c->arg[0] == XENMEM_populate_physmap);
 }
 
 static void each_bad_pointer(void) {
@@ -276,8 +295,8 @@ static void each_bad_pointer(void) {
 
 static const struct sweep {
     const char *name;
-    unsigned char nr, pointer;          /* which argument leads to the buffer           */
-    uint64_t skip;                      /* bit per command that is not for this test    */
+    unsigned char nr, pointer; /* which argument leads to the buffer */
+    uint64_t skip;             /* bit per command that is not for this test */
 } sweeps[] = {
     {"platform_op", __HYPERVISOR_platform_op, 0, 0},
     {"memory_op", __HYPERVISOR_memory_op, 1, 0},
@@ -330,7 +349,7 @@ static void ignore_nmi(struct frame *f) {
 }
 
 static void odd_contents(const struct sweep *w) {
-    static const uint64_t far[] = {64,         127,        255,          0x7fffffff,
+    static const uint64_t far[] = {64,         127,        255,       0x7fffffff,
                                    0x80000000, 0xffffffff, 1ul << 32, ~0ul};
     struct series s = {.name = w->name};
 
@@ -356,9 +375,9 @@ static void odd_contents(const struct sweep *w) {
 }
 
 static void every_sub_operation(void) {
-    this_cpu()->handler[2] = ignore_nmi;        /* VCPUOP_send_nmi                      */
+    this_cpu()->handler[2] = ignore_nmi; /* VCPUOP_send_nmi */
     for (const struct sweep *w = sweeps; w < sweeps + ARRAY_LEN(sweeps); w++)
-        if (w->nr != __HYPERVISOR_kexec_op || !is_xen())    /* Xen 4.17 panics over such an image */
+        if (w->nr != __HYPERVISOR_kexec_op || !is_xen()) /* Xen 4.17 panics over such an image */
             odd_contents(w);
     this_cpu()->handler[2] = NULL;
     report(true, "every sub-operation takes odd contents and gives a result", "-");
@@ -414,7 +433,7 @@ static void lists_that_end_early(void) {
               IS_RESULT(mmuext_op(op, 0x80000003, &done, DOMID_SELF)) &&
               IS_RESULT(mmu_update(NULL, 0x80000000, NULL, DOMID_SELF)) &&
               IS_RESULT(mmuext_op(NULL, 0x80000000, NULL, DOMID_SELF)));
-    /* Xen 4.17 says 0: the updates have been done                                              */
+    /* Xen 4.17 says 0: the updates have been done */
     rc = mmu_update(updates_before_hole(3), 3, (uint32_t *)window_va(2), DOMID_SELF);
     CHECK("a bad place for the number done does no harm", rc == -EFAULT || rc == 0);
 }
@@ -430,8 +449,7 @@ static void other_counts(void) {
              console_io(CONSOLEIO_write, 0x7fffffff, (char *)window_va(2)));
     CHECK("console_io read of nothing typed gives nothing",
           console_io(CONSOLEIO_read, 16, memory) == 0);
-    CHECK_EQ("no grant operations are fine", 0,
-             grant_table_op(GNTTABOP_map_grant_ref, memory, 0));
+    CHECK_EQ("no grant operations are fine", 0, grant_table_op(GNTTABOP_map_grant_ref, memory, 0));
     CHECK("a huge number of grant operations fails",
           grant_table_op(GNTTABOP_map_grant_ref, (void *)(window_va(2) - 8), 0x7fffffff) < 0);
     CHECK("a negative number of grant operations fails",
@@ -460,32 +478,33 @@ static void nested_multicall(void) {
           multicall(unknown, 2) == 0 && (long)unknown[0].result == -ENOSYS &&
               (long)unknown[1].result == -ENOSYS);
     /* the list is in the memory that one of its calls writes to */
-    struct multicall_entry self = {
-        .op = __HYPERVISOR_xen_version, .args = {XENVER_compile_info, ADDRESS(&self)}};
+    struct multicall_entry self = {.op = __HYPERVISOR_xen_version,
+                                   .args = {XENVER_compile_info, ADDRESS(&self)}};
     CHECK("a call that writes over its own entry does not matter", multicall(&self, 1) <= 0);
 }
 
 static struct multicall_entry ending[2];
 
 /*
- * iret as an element: the frame it takes is the one at our stack pointer, as if we had called it alone.
- * The batch ends there: what would follow must not run with another mode's page tables.
+ * iret as an element: the frame it takes is the one at our stack pointer, as if we had called it
+ * alone. The batch ends there: what would follow must not run with another mode's page tables.
  */
 static void iret_in_multicall(void) {
     uint64_t reached;
 
     ending[0] = (struct multicall_entry){.op = __HYPERVISOR_iret};
     ending[1] = (struct multicall_entry){.op = __HYPERVISOR_xen_version, .result = 77};
-    __asm__ volatile("mov %%rsp, %%r12\n"
-                     "push %[ss]; push %%r12; push $2; push %[cs]; lea 1f(%%rip), %%rax; push %%rax\n"
-                     "push $0; push $0x222; push $0x111; push $0x333\n"
-                     "mov $2, %%esi; mov %[nr], %%eax; syscall\n"
-                     "ud2\n"
-                     "1: mov %%r12, %%rsp"
-                     : "=&a"(reached)
-                     : [ss] "r"((uint64_t)FLAT_KERNEL_SS), [cs] "r"(FLAT_KERNEL_CS & ~3ul),
-                       [nr] "i"(__HYPERVISOR_multicall), "D"(ending)
-                     : "rcx", "rsi", "rdx", "r8", "r9", "r10", "r11", "r12", "memory");
+    __asm__ volatile(
+        "mov %%rsp, %%r12\n"
+        "push %[ss]; push %%r12; push $2; push %[cs]; lea 1f(%%rip), %%rax; push %%rax\n"
+        "push $0; push $0x222; push $0x111; push $0x333\n"
+        "mov $2, %%esi; mov %[nr], %%eax; syscall\n"
+        "ud2\n"
+        "1: mov %%r12, %%rsp"
+        : "=&a"(reached)
+        : [ss] "r"((uint64_t)FLAT_KERNEL_SS), [cs] "r"(FLAT_KERNEL_CS & ~3ul),
+          [nr] "i"(__HYPERVISOR_multicall), "D"(ending)
+        : "rcx", "rsi", "rdx", "r8", "r9", "r10", "r11", "r12", "memory");
     CHECK_EQ("an iret inside a multicall goes where its frame says", 0x333, reached);
     CHECK_EQ("and nothing that follows it is done", 77, ending[1].result);
 }

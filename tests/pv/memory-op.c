@@ -2,14 +2,16 @@
  * Memory: giving frames back, getting new ones, trading them, and asking about them.
  *
  * The ABI promises (abi/memory.h):
- *  - decrease_reservation takes frames; one that is mapped or a table stays the guest's until that ends;
- *    populate_physmap gives frames with their M2P entries set; both return how many extents were done
- *    and stop at the first they cannot do;
+ *  - decrease_reservation takes frames; one that is mapped or a table stays the guest's until that
+ *    ends; populate_physmap gives frames with their M2P entries set; both return how many extents
+ *    were done and stop at the first they cannot do;
  *  - exchange does all of a chunk or nothing of it, and nr_exchanged says how much;
- *  - a frame given back cannot be used any more, a new one is the guest's and holds nothing of others;
+ *  - a frame given back cannot be used any more, a new one is the guest's and holds nothing of
+ *    others;
  *  - counts, orders, lists and domains that cannot be are refused.
- * Proof: frames beyond the boot area, which nothing maps, are moved about; page tables, mapped frames,
- * foreign frames and broken lists are put between them; the number of pages is right in the end.
+ * Proof: frames beyond the boot area, which nothing maps, are moved about; page tables, mapped
+ * frames, foreign frames and broken lists are put between them; the number of pages is right in the
+ * end.
  */
 #include "lib/pv.h"
 
@@ -29,8 +31,10 @@ static uint64_t m2p(uint64_t mfn) {
 }
 
 static long reservation(unsigned int cmd, uint64_t *list, uint64_t n, unsigned int order) {
-    struct xen_memory_reservation r = {.extent_start.va = ADDRESS(list), .nr_extents = n,
-                                       .extent_order = order, .domid = DOMID_SELF};
+    struct xen_memory_reservation r = {.extent_start.va = ADDRESS(list),
+                                       .nr_extents = n,
+                                       .extent_order = order,
+                                       .domid = DOMID_SELF};
 
     return memory_op(cmd, &r);
 }
@@ -60,15 +64,14 @@ static void questions(void) {
     CHECK_EQ("the M2P is told", 0, memory_op(XENMEM_machphys_mapping, &map));
     CHECK("where it is and how long", map.v_start == MACH2PHYS_VIRT_START &&
                                           map.v_end > map.v_start && map.max_mfn >= p2m(FREE_PFN));
-    CHECK_EQ("the machine's memory map is told", 0,
-             memory_op(XENMEM_machine_memory_map, &list));
+    CHECK_EQ("the machine's memory map is told", 0, memory_op(XENMEM_machine_memory_map, &list));
     unsigned int n = list.nr_entries;
     CHECK("and has memory in it", n > 1 && n <= 128 && e820[0].type == 1 && e820[0].start == 0);
     list.nr_entries = 1;
     e820[1].type = 77;
     long rc = memory_op(XENMEM_machine_memory_map, &list);
-    CHECK("with room for one entry no more is written", (rc < 0 || list.nr_entries == 1) &&
-                                                            e820[1].type == 77);
+    CHECK("with room for one entry no more is written",
+          (rc < 0 || list.nr_entries == 1) && e820[1].type == 77);
     list.nr_entries = 128;
     list.buffer.va = 0xffff830000000000;
     CHECK("nor into the hypervisor", memory_op(XENMEM_machine_memory_map, &list) < 0);
@@ -136,8 +139,8 @@ static void frames_of_others(void) {
         const char *name;
         uint64_t mfn;
     } others[] = {
-        {"the hypervisor's", 0x100}, {"frame 0", 0},        {"a device's", 0xfee00},
-        {"none", ~0ul},              {"beyond memory", 1ul << 40},
+        {"the hypervisor's", 0x100},  {"frame 0", 0}, {"a device's", 0xfee00}, {"none", ~0ul},
+        {"beyond memory", 1ul << 40},
     };
     long before = pages();
 
@@ -163,19 +166,19 @@ static void odd_counts(void) {
                                         XENMEM_populate_physmap};
     static const uint64_t counts[] = {1ul << 26, 1ul << 31, 1ul << 32, 1ul << 58, 1ul << 63, ~0ul};
     static const unsigned int orders[] = {18, 19, 20, 31, 32, 52, 63, 64, 0x7fffffff, 0xffffffff};
-    struct series s = {.name = "counts, orders and lists that cannot be are answered with what was done"};
+    struct series s = {
+        .name = "counts, orders and lists that cannot be are answered with what was done"};
     uint64_t list[4] = {~0ul, ~0ul, ~0ul, ~0ul};
     long before = pages(), rc;
 
     for (unsigned int c = 0; c < ARRAY_LEN(cmds); c++) {
         for (unsigned int i = 0; i < ARRAY_LEN(counts); i++) {
-            /* the list ends in a hole after two entries that cannot be done                       */
+            /* the list ends in a hole after two entries that cannot be done */
             uint64_t *end = (uint64_t *)(window_va(2) - 16);
 
             end[0] = end[1] = ~0ul;
-            rc = cmds[c] == XENMEM_increase_reservation
-                     ? 0                /* it would give us all there is                  */
-                     : reservation(cmds[c], end, counts[i], 0);
+            rc = cmds[c] == XENMEM_increase_reservation ? 0 /* it would give us all there is */
+                                                        : reservation(cmds[c], end, counts[i], 0);
             series_case(&s, rc <= 2, "command %u, count %#lx: %ld", cmds[c], counts[i], rc);
             rc = reservation(cmds[c], (void *)0xffff830000000000, counts[i], 0);
             series_case(&s, rc <= 0, "command %u, count %#lx, list in the hypervisor: %ld", cmds[c],
@@ -192,19 +195,20 @@ static void odd_counts(void) {
             rc = reservation(cmds[c], list, 1ul << 58, orders[i]);
             series_case(&s, rc <= 0, "command %u, order %u, many: %ld", cmds[c], orders[i], rc);
         }
-        /* a continuation that the guest makes up: it starts behind or within the list             */
+        /* a continuation that the guest makes up: it starts behind or within the list */
         for (unsigned int shift = 6; shift < 64; shift += 3) {
-            struct xen_memory_reservation r = {.extent_start.va = ADDRESS(list), .nr_extents = 1,
-                                               .domid = DOMID_SELF};
+            struct xen_memory_reservation r = {
+                .extent_start.va = ADDRESS(list), .nr_extents = 1, .domid = DOMID_SELF};
 
             list[0] = ~0ul;
             rc = hypercall(__HYPERVISOR_memory_op, cmds[c] | 1ul << shift, ADDRESS(&r), 0, 0, 0);
-            series_case(&s, rc < 0 || rc < 1l << 58, "command %u | 1 << %u: %ld", cmds[c], shift, rc);
+            series_case(&s, rc < 0 || rc < 1l << 58, "command %u | 1 << %u: %ld", cmds[c], shift,
+                        rc);
         }
     }
     series_end(&s);
-    struct xen_memory_reservation other = {.extent_start.va = ADDRESS(list), .nr_extents = 1,
-                                           .domid = 5};
+    struct xen_memory_reservation other = {
+        .extent_start.va = ADDRESS(list), .nr_extents = 1, .domid = 5};
     rc = memory_op(XENMEM_populate_physmap, &other);
     CHECK("nothing is given to a domain that does not exist", rc <= 0);
     report(pages() >= before, "no page was lost", "%ld of %ld", pages(), before);
@@ -213,9 +217,13 @@ static void odd_counts(void) {
 static long exchange(uint64_t *in, uint64_t nr_in, unsigned int in_order, uint64_t *out,
                      uint64_t nr_out, unsigned int out_order, uint64_t *done) {
     struct xen_memory_exchange x = {
-        .in = {.extent_start.va = ADDRESS(in), .nr_extents = nr_in, .extent_order = in_order,
+        .in = {.extent_start.va = ADDRESS(in),
+               .nr_extents = nr_in,
+               .extent_order = in_order,
                .domid = DOMID_SELF},
-        .out = {.extent_start.va = ADDRESS(out), .nr_extents = nr_out, .extent_order = out_order,
+        .out = {.extent_start.va = ADDRESS(out),
+                .nr_extents = nr_out,
+                .extent_order = out_order,
                 .domid = DOMID_SELF},
     };
     long rc = memory_op(XENMEM_exchange, &x);
@@ -266,7 +274,7 @@ static void trades(void) {
     rc = call;                                                                                     \
     series_case(&s, rc < 0 && done == 0, "%s: %ld, %lu done", what, rc, done);                     \
     for (unsigned int i = 0; i < 8; i++)                                                           \
-        series_case(&s, m2p(p2m(X_PFN + i)) == X_PFN + i, "%s: page %u is gone", what, i)
+    series_case(&s, m2p(p2m(X_PFN + i)) == X_PFN + i, "%s: page %u is gone", what, i)
     FAILS("unequal sizes", exchange(in, 4, 0, out, 1, 1, &done));
     FAILS("sizes whose product overflows", exchange(in, 1ul << 60, 4, out, 1ul << 62, 2, &done));
     FAILS("an order that cannot be", exchange(in, 1ul << 20, 0, out, 1, 20, &done));
@@ -283,7 +291,7 @@ static void trades(void) {
           exchange((void *)0xffff830000000000, 4, 0, out, 1, 2, &done));
     series_end(&s);
     CHECK_EQ("and there are as many pages as before", before, pages());
-    /* answers that cannot be written: the pages may be traded or not, but not lost               */
+    /* answers that cannot be written: the pages may be traded or not, but not lost */
     for (unsigned int i = 0; i < 4; i++)
         in[i] = p2m(X_PFN + 4 + i);
     rc = exchange(in, 4, 0, (void *)window_va(3), 1, 2, &done);
@@ -292,8 +300,8 @@ static void trades(void) {
 
 static void other_operations(void) {
     struct xen_add_to_physmap add = {.domid = DOMID_SELF, .space = XENMAPSPACE_shared_info};
-    struct xen_mem_acquire_resource get = {.domid = 5, .type = XENMEM_resource_grant_table,
-                                           .nr_frames = 1};
+    struct xen_mem_acquire_resource get = {
+        .domid = 5, .type = XENMEM_resource_grant_table, .nr_frames = 1};
     struct xen_foreign_memory_map map = {.domid = DOMID_SELF, .map = {.nr_entries = ~0u}};
 
     CHECK("a PV guest has no physical map to add to", memory_op(XENMEM_add_to_physmap, &add) < 0);

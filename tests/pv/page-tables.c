@@ -4,13 +4,15 @@
  * The ABI promises (abi/xen.h: mmu_update, mmuext_op, update_va_mapping, vm_assist):
  *  - a page has one use at a time: what is a page table or a descriptor table cannot be mapped
  *    writable, what is mapped writable cannot become one; the use ends with its last reference;
- *  - an entry in use names only the guest's own frames, of the right kind for its level, with no bit
- *    that the level does not allow; the hypervisor's L4 slots, frames and tables stay out of reach;
+ *  - an entry in use names only the guest's own frames, of the right kind for its level, with no
+ *    bit that the level does not allow; the hypervisor's L4 slots, frames and tables stay out of
+ *    reach;
  *  - a refused entry, pin or list leaves everything as it was, and no reference behind;
  *  - with the writable_pagetables assist, plain stores to an L1 in use work as if it were memory;
  *  - a frame becomes a table only after every translation that could still write to it is gone.
  * Proof: each rule is broken once or more; that a page can be put to another use afterwards shows
- * that no reference is left. Where Xen 4.17 allows more (linear tables, call gates) the test says so.
+ * that no reference is left. Where Xen 4.17 allows more (linear tables, call gates) the test says
+ * so.
  */
 #include "lib/pv.h"
 
@@ -109,8 +111,7 @@ static void only_my_frames(void) {
 }
 
 static void foreign_owners(void) {
-    struct mmu_update u = {.ptr = window_pte_machine(20),
-                           .val = start_info->shared_info | RO};
+    struct mmu_update u = {.ptr = window_pte_machine(20), .val = start_info->shared_info | RO};
     uint64_t m2p[16] = {0};
     struct xen_machphys_mfn_list list = {.max_extents = 16, .extent_start = {ADDRESS(m2p)}};
 
@@ -139,14 +140,15 @@ static void l1_bits(void) {
         uint64_t flag = 1ul << bit, got;
 
         if (flag & (PTE_ADDR | PTE_PWT | PTE_PCD | PTE_PAT | 1ul << 62))
-            continue;                   /* cache attributes and bit 62 are up to the hypervisor */
+            continue; /* cache attributes and bit 62 are up to the hypervisor */
         if (window_map(20, pte_for(page, PTE_P | flag)) < 0) {
             series_case(&s, false, "bit %u is refused", bit);
             continue;
         }
         got = window_pte(20);
-        series_case(&s, (got & PTE_P) && (got & PTE_ADDR) == mfn_of(page) << 12 && (got & flag) &&
-                            (got & PTE_US),
+        series_case(&s,
+                    (got & PTE_P) && (got & PTE_ADDR) == mfn_of(page) << 12 && (got & flag) &&
+                        (got & PTE_US),
                     "bit %u: %#lx", bit, got);
     }
     series_end(&s);
@@ -159,7 +161,8 @@ static void l1_bits(void) {
     struct series odd = {.name = "odd cache attributes and what is absent are answered"};
 
     for (unsigned int bits = 0; bits < 8; bits++) {
-        uint64_t attr = (bits & 1 ? PTE_PWT : 0) | (bits & 2 ? PTE_PCD : 0) | (bits & 4 ? PTE_PAT : 0);
+        uint64_t attr =
+            (bits & 1 ? PTE_PWT : 0) | (bits & 2 ? PTE_PCD : 0) | (bits & 4 ? PTE_PAT : 0);
         long rc = window_map(20, pte_for(page, RW | attr));
 
         series_case(&odd, rc <= 0 && rc >= -4095, "attributes %#lx: %ld", attr, rc);
@@ -195,7 +198,8 @@ static void accessed_and_dirty(void) {
 /* ---- L2, L3, L4 ----------------------------------------------------------------------------- */
 
 static void upper_levels(void) {
-    uint64_t *mfns = window_tables(), *l1 = table_alloc(), *l2 = table_alloc(), *plain = page_alloc();
+    uint64_t *mfns = window_tables(), *l1 = table_alloc(), *l2 = table_alloc(),
+             *plain = page_alloc();
     uint64_t l2_slot = (mfns[1] << 12) + 8, l3_slot = (mfns[2] << 12) + 8, l4_slot = l4_machine(3);
     static const uint64_t bad_bits[] = {PTE_PSE, PTE_G, PTE_PWT, PTE_PCD, 1ul << 40, 1ul << 51};
     struct series bits = {.name = "PSE, G, PWT, PCD and address bits beyond are refused above L1"};
@@ -222,17 +226,22 @@ static void upper_levels(void) {
         const char *name;
         uint64_t slot, mfn;
     } wrong[] = {
-        {"L2 to itself", l2_slot, mfns[1]},       {"L2 to an L3", l2_slot, mfns[2]},
-        {"L2 to the L4", l2_slot, l4_machine(0) >> 12}, {"L3 to an L1", l3_slot, mfns[0]},
-        {"L3 to itself", l3_slot, mfns[2]},       {"L3 to the L4", l3_slot, l4_machine(0) >> 12},
-        {"L4 to an L1", l4_slot, mfns[0]},        {"L4 to an L2", l4_slot, mfns[1]},
+        {"L2 to itself", l2_slot, mfns[1]},
+        {"L2 to an L3", l2_slot, mfns[2]},
+        {"L2 to the L4", l2_slot, l4_machine(0) >> 12},
+        {"L3 to an L1", l3_slot, mfns[0]},
+        {"L3 to itself", l3_slot, mfns[2]},
+        {"L3 to the L4", l3_slot, l4_machine(0) >> 12},
+        {"L4 to an L1", l4_slot, mfns[0]},
+        {"L4 to an L2", l4_slot, mfns[1]},
         {"L2 to memory mapped writable", l2_slot, mfn_of(plain)},
         {"L3 to memory mapped writable", l3_slot, mfn_of(plain)},
         {"L4 to memory mapped writable", l4_slot, mfn_of(plain)},
         {"L2 to the shared info", l2_slot, start_info->shared_info >> 12},
-        {"L2 to frame 0", l2_slot, 0},            {"L4 to nowhere", l4_slot, PTE_ADDR >> 12},
+        {"L2 to frame 0", l2_slot, 0},
+        {"L4 to nowhere", l4_slot, PTE_ADDR >> 12},
     };
-    bool linear = is_xen();             /* it lets tables of one level name each other, read-only  */
+    bool linear = is_xen(); /* it lets tables of one level name each other, read-only */
 
     for (unsigned int i = 0; i < ARRAY_LEN(wrong); i++) {
         rc = pt_write(wrong[i].slot, wrong[i].mfn << 12 | RW);
@@ -282,8 +291,8 @@ static void the_hypervisors_slots(void) {
 }
 
 static void linear_tables(void) {
-    volatile uint64_t *through = (uint64_t *)(0xffff000000000000ul | 300ul << 39 | 300ul << 30 |
-                                              300ul << 21 | 300ul << 12);
+    volatile uint64_t *through =
+        (uint64_t *)(0xffff000000000000ul | 300ul << 39 | 300ul << 30 | 300ul << 21 | 300ul << 12);
     uint64_t self = mfn_of((void *)start_info->pt_base) << 12;
     long rc;
 
@@ -303,8 +312,7 @@ static void linear_tables(void) {
 static void pins(void) {
     uint64_t *l1 = table_alloc(), *plain = page_alloc();
 
-    CHECK_EQ("an empty page can be pinned as an L1", 0,
-             mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(l1), 0));
+    CHECK_EQ("an empty page can be pinned as an L1", 0, mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(l1), 0));
     CHECK_EQ("but not twice", -EINVAL, mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(l1), 0));
     CHECK("nor as an L2 to L4", mmuext(MMUEXT_PIN_L2_TABLE, mfn_of(l1), 0) < 0 &&
                                     mmuext(MMUEXT_PIN_L3_TABLE, mfn_of(l1), 0) < 0 &&
@@ -330,8 +338,8 @@ static void pins(void) {
     CHECK("nor what is not a frame", mmuext(MMUEXT_PIN_L1_TABLE, ~0ul, 0) < 0 &&
                                          mmuext(MMUEXT_PIN_L4_TABLE, 1ul << 40, 0) < 0 &&
                                          mmuext(MMUEXT_UNPIN_TABLE, ~0ul, 0) < 0);
-    CHECK("nor somebody else's frame", mmuext(MMUEXT_PIN_L1_TABLE, 0x100, 0) < 0 &&
-                                           mmuext(MMUEXT_UNPIN_TABLE, 0x100, 0) < 0);
+    CHECK("nor somebody else's frame",
+          mmuext(MMUEXT_PIN_L1_TABLE, 0x100, 0) < 0 && mmuext(MMUEXT_UNPIN_TABLE, 0x100, 0) < 0);
     NEED(page_protect(l1, RW) == 0);
     page_free(l1);
     page_free(plain);
@@ -341,7 +349,8 @@ static void pins(void) {
 static void pins_that_fail(void) {
     static const unsigned int places[] = {0, 1, 255, 256, 511};
     uint64_t *target = table_alloc(), *l4 = (void *)start_info->pt_base;
-    struct series s = {.name = "a table with one bad entry cannot be pinned and no reference stays"};
+    struct series s = {.name =
+                           "a table with one bad entry cannot be pinned and no reference stays"};
 
     for (unsigned int i = 0; i < ARRAY_LEN(places); i++) {
         uint64_t *l1 = page_alloc();
@@ -353,7 +362,7 @@ static void pins_that_fail(void) {
         NEED(page_protect(l1, RO) == 0);
         rc = mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(l1), 0);
         series_case(&s, rc < 0, "bad entry %u: %ld", places[i], rc);
-        /* had a writable mapping of the target survived, it could not be a table now              */
+        /* had a writable mapping of the target survived, it could not be a table now */
         rc = mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(target), 0);
         series_case(&s, rc == 0, "bad entry %u: the target is still writable somewhere", places[i]);
         NEED(mmuext(MMUEXT_UNPIN_TABLE, mfn_of(target), 0) == 0);
@@ -382,7 +391,7 @@ static void stale_translations(void) {
     volatile uint64_t *entry = page + 7;
     const struct frame *f;
 
-    *entry = 0;                         /* now this cpu may write without looking          */
+    *entry = 0; /* now this cpu may write without looking */
     NEED(update_va_mapping(ADDRESS(page), pte_for(page, RO), UVMF_NONE) == 0);
     NEED(mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(page), 0) == 0);
     f = FAULT(*entry = mfn_of((void *)start_info->pt_base) << 12 | RW);
@@ -391,7 +400,7 @@ static void stale_translations(void) {
     NEED(mmuext(MMUEXT_UNPIN_TABLE, mfn_of(page), 0) == 0);
     NEED(table_free(page));
 
-    /* the same through an upper level: the window's L1 is taken out of its L2                     */
+    /* the same through an upper level: the window's L1 is taken out of its L2 */
     uint64_t *mfns = window_tables(), *memory = page_alloc(), *l1 = table_alloc();
     uint64_t l2_slot = (mfns[1] << 12) + 8;
     volatile uint64_t *far = (uint64_t *)(WINDOW + (1ul << 21));
@@ -417,10 +426,10 @@ static void base_pointers(void) {
 
     memcpy(l4, old, PAGE_SIZE);
     NEED(page_protect(l4, RO) == 0);
-    CHECK("a base that is no L4 is refused", mmuext(MMUEXT_NEW_BASEPTR, mfn_of(start_info), 0) < 0 &&
-                                                 mmuext(MMUEXT_NEW_BASEPTR, ~0ul, 0) < 0 &&
-                                                 mmuext(MMUEXT_NEW_BASEPTR, 0x100, 0) < 0 &&
-                                                 mmuext(MMUEXT_NEW_BASEPTR, window_tables()[0], 0) < 0);
+    CHECK("a base that is no L4 is refused",
+          mmuext(MMUEXT_NEW_BASEPTR, mfn_of(start_info), 0) < 0 &&
+              mmuext(MMUEXT_NEW_BASEPTR, ~0ul, 0) < 0 && mmuext(MMUEXT_NEW_BASEPTR, 0x100, 0) < 0 &&
+              mmuext(MMUEXT_NEW_BASEPTR, window_tables()[0], 0) < 0);
     CHECK("and so for user mode", mmuext(MMUEXT_NEW_USER_BASEPTR, mfn_of(start_info), 0) < 0 &&
                                       mmuext(MMUEXT_NEW_USER_BASEPTR, window_tables()[2], 0) < 0);
     CHECK_EQ("a copy of the L4 can be the base, not pinned", 0,
@@ -446,9 +455,9 @@ struct pair {
 };
 typedef struct pair form_t(volatile uint64_t *at, uint64_t value);
 
-#define FORM(name, code)                                                            \
-    form_t form_##name;                                                             \
-    __asm__(".pushsection .text\nform_" #name ": xor %eax, %eax; mov %rsi, %rax\n" code \
+#define FORM(name, code)                                                                           \
+    form_t form_##name;                                                                            \
+    __asm__(".pushsection .text\nform_" #name ": xor %eax, %eax; mov %rsi, %rax\n" code            \
             "\npushfq; pop %rdx; and $0x8d5, %edx; ret\n.popsection")
 FORM(mov8, "mov %rsi, (%rdi)");
 FORM(mov8_zero, "movq $0, (%rdi)");
@@ -492,28 +501,45 @@ FORM(inc, "lock incb 6(%rdi)");
 static const struct {
     const char *name;
     form_t *run;
-    bool needed;                        /* Linux relies on it; else a #PF will do as well  */
+    bool needed; /* Linux relies on it; else a #PF will do as well */
 } forms[] = {
-    {"mov 8", form_mov8, true},           {"mov 8, immediate", form_mov8_zero, true},
-    {"mov 4", form_mov4, false},          {"mov 4, upper half", form_mov4_upper, false},
-    {"mov 2", form_mov2, false},          {"mov 1", form_mov1, false},
-    {"mov with sib", form_mov_sib, true}, {"mov with displacement", form_mov_disp, true},
-    {"xchg 8", form_xchg8, true},         {"xchg 4", form_xchg4, false},
-    {"xchg 1", form_xchg1, false},        {"lock and 1", form_lock_and1, true},
-    {"lock and 8", form_lock_and8, true}, {"and 8", form_and8_reg, false},
-    {"lock or 8", form_lock_or8, true},   {"lock or 1", form_lock_or1, true},
-    {"lock xor 8", form_lock_xor8, false}, {"lock add 8", form_lock_add8, false},
-    {"sub, add 8", form_sub8, false},     {"lock btr", form_lock_btr, true},
-    {"lock btr 4", form_lock_btr4, false}, {"lock btr by register", form_lock_btr_reg, true},
+    {"mov 8", form_mov8, true},
+    {"mov 8, immediate", form_mov8_zero, true},
+    {"mov 4", form_mov4, false},
+    {"mov 4, upper half", form_mov4_upper, false},
+    {"mov 2", form_mov2, false},
+    {"mov 1", form_mov1, false},
+    {"mov with sib", form_mov_sib, true},
+    {"mov with displacement", form_mov_disp, true},
+    {"xchg 8", form_xchg8, true},
+    {"xchg 4", form_xchg4, false},
+    {"xchg 1", form_xchg1, false},
+    {"lock and 1", form_lock_and1, true},
+    {"lock and 8", form_lock_and8, true},
+    {"and 8", form_and8_reg, false},
+    {"lock or 8", form_lock_or8, true},
+    {"lock or 1", form_lock_or1, true},
+    {"lock xor 8", form_lock_xor8, false},
+    {"lock add 8", form_lock_add8, false},
+    {"sub, add 8", form_sub8, false},
+    {"lock btr", form_lock_btr, true},
+    {"lock btr 4", form_lock_btr4, false},
+    {"lock btr by register", form_lock_btr_reg, true},
     {"lock btr beyond the word", form_lock_btr_far, false},
     {"lock btr before the word", form_lock_btr_near, false},
-    {"lock bts", form_lock_bts, true},    {"lock btc", form_lock_btc, false},
-    {"bts", form_bts, false},             {"lock cmpxchg 8", form_cmpxchg8, true},
+    {"lock bts", form_lock_bts, true},
+    {"lock btc", form_lock_btc, false},
+    {"bts", form_bts, false},
+    {"lock cmpxchg 8", form_cmpxchg8, true},
     {"lock cmpxchg 8 that fails", form_cmpxchg8_not, true},
-    {"lock cmpxchg 4", form_cmpxchg4, false}, {"lock xadd", form_xadd, false},
-    {"movnti", form_movnti, false},       {"stos", form_stos, false},
-    {"rep stos", form_rep_stos, false},   {"movs", form_movs, false},
-    {"pop", form_pop, false},             {"not twice", form_not2, false},
+    {"lock cmpxchg 4", form_cmpxchg4, false},
+    {"lock xadd", form_xadd, false},
+    {"movnti", form_movnti, false},
+    {"stos", form_stos, false},
+    {"rep stos", form_rep_stos, false},
+    {"movs", form_movs, false},
+    {"pop", form_pop, false},
+    {"not twice", form_not2, false},
     {"lock inc", form_inc, false},
 };
 
@@ -544,8 +570,8 @@ static void plain_stores(void) {
         }
         series_case(&s, ((*entry ^ memory[40]) & ~SET_BY_OTHERS) == 0,
                     "%s: entry %#lx, in memory %#lx", forms[i].name, *entry, memory[40]);
-        series_case(&s, ((here.rax ^ native.rax) & ~SET_BY_OTHERS) == 0, "%s: rax %#lx, natively %#lx",
-                    forms[i].name, here.rax, native.rax);
+        series_case(&s, ((here.rax ^ native.rax) & ~SET_BY_OTHERS) == 0,
+                    "%s: rax %#lx, natively %#lx", forms[i].name, here.rax, native.rax);
         series_case(&s, here.flags == native.flags, "%s: flags %#lx, natively %#lx", forms[i].name,
                     here.flags, native.flags);
     }
@@ -557,10 +583,10 @@ static void plain_stores(void) {
     start = *entry;
     CHECK("a plain store of a forbidden entry is #PF and changes nothing",
           FAULT((void)form_mov8(entry, bad))->vector == 14 && *entry == start);
-    CHECK("and so is an xchg", FAULT((void)form_xchg8(entry, bad))->vector == 14 && *entry == start);
+    CHECK("and so is an xchg",
+          FAULT((void)form_xchg8(entry, bad))->vector == 14 && *entry == start);
     CHECK("and a cmpxchg", FAULT((void)form_cmpxchg8(entry, bad))->vector == 14 && *entry == start);
-    CHECK("and half of one",
-          FAULT((void)form_mov4(entry, bad))->vector == 14 && *entry == start);
+    CHECK("and half of one", FAULT((void)form_mov4(entry, bad))->vector == 14 && *entry == start);
     CHECK("a store across two entries is #PF and changes nothing",
           FAULT(*(volatile uint64_t *)(ADDRESS(entry) + 4) = 0)->vector == 14 && *entry == start);
     CHECK("and one out of the page",
@@ -584,9 +610,15 @@ static void odd_updates(void) {
     uint64_t machine = mfn_of(page) << 12, *word = page, old;
     const uint64_t *m2p = (const uint64_t *)MACH2PHYS_VIRT_START;
     struct mmu_update u;
-    static const uint64_t nowhere[] = {0x1000, 0x0000700000000000, 0x0000800000000000,
-                                       0xffff7ffffffff000, MACH2PHYS_VIRT_START, 0xffff830000000000,
-                                       HYPERVISOR_VIRT_END - 4096, 0xffff888000000000, ~0ul};
+    static const uint64_t nowhere[] = {0x1000,
+                                       0x0000700000000000,
+                                       0x0000800000000000,
+                                       0xffff7ffffffff000,
+                                       MACH2PHYS_VIRT_START,
+                                       0xffff830000000000,
+                                       HYPERVISOR_VIRT_END - 4096,
+                                       0xffff888000000000,
+                                       ~0ul};
     struct series s = {.name = "update_va_mapping where there is no L1 of mine is refused"};
 
     for (unsigned int i = 0; i < ARRAY_LEN(nowhere); i++) {
@@ -598,7 +630,8 @@ static void odd_updates(void) {
     CHECK_EQ("mmu_update stores into plain memory", 0, pt_write(machine + 8, 0x1234));
     CHECK_EQ("what it was given", 0x1234, word[1]);
     (void)pt_write(machine + 12, ~0ul);
-    CHECK("an address between two words harms none", word[0] == 0 && (word[1] == 0x1234 || is_xen()));
+    CHECK("an address between two words harms none",
+          word[0] == 0 && (word[1] == 0x1234 || is_xen()));
     CHECK("mmu_update of a frame not mine is refused",
           pt_write(0x100000, 0) < 0 && pt_write(1ul << 45, 0) < 0 && pt_write(~7ul, 0) < 0);
     u = (struct mmu_update){.ptr = machine | MMU_MACHPHYS_UPDATE, .val = 0x4567};
@@ -641,7 +674,8 @@ static void flushes(void) {
             }
             for (unsigned int type = 0; type < 4; type++) {
                 rc = update_va_mapping(window_va(20), 0, ADDRESS(mask) | type);
-                series_case(&s, rc <= 0 && rc >= -4095, "update_va_mapping, type %u: %ld", type, rc);
+                series_case(&s, rc <= 0 && rc >= -4095, "update_va_mapping, type %u: %ld", type,
+                            rc);
             }
         }
     }
@@ -657,10 +691,10 @@ static void flushes(void) {
 
 /* ---- descriptor tables ---------------------------------------------------------------------- */
 
-#define DATA_DPL0 0x00cf92000000fffful
-#define CODE_DPL0 0x00af9a000000fffful
-#define DATA_DPL3 0x00cff2000000fffful
-#define DPL3 (3ul << 45)
+#define DATA_DPL0    0x00cf92000000fffful
+#define CODE_DPL0    0x00af9a000000fffful
+#define DATA_DPL3    0x00cff2000000fffful
+#define DPL3         (3ul << 45)
 #define SYSTEM(type) (0x0000800000000000ul | (uint64_t)(type) << 40)
 
 static void gdt(void) {
@@ -670,7 +704,7 @@ static void gdt(void) {
     table[1] = DATA_DPL0;
     table[2] = CODE_DPL0;
     table[3] = DATA_DPL3;
-    table[4] = 0x1234;                  /* absent: anything                               */
+    table[4] = 0x1234; /* absent: anything */
     CHECK("a page that is mapped writable cannot be the GDT", set_gdt(frame, 512) < 0);
     NEED(page_protect(table, RO) == 0);
     CHECK_EQ("one that is not can", 0, set_gdt(frame, 512));
@@ -686,7 +720,8 @@ static void gdt(void) {
           FAULT(__asm__ volatile("mov %0, %%es" ::"r"(4 << 3 | 3)))->vector != NO_FAULT);
     CHECK("nor those behind its end",
           FAULT(__asm__ volatile("mov %0, %%es" ::"r"(512 << 3 | 3)))->vector == 13);
-    struct series s = {.name = "a system segment or gate is refused by update_descriptor and set_gdt"};
+    struct series s = {.name =
+                           "a system segment or gate is refused by update_descriptor and set_gdt"};
 
     for (unsigned int type = 1; type < 16; type++) {
         uint64_t *other = page_alloc(), other_frame[16] = {mfn_of(other)};
@@ -694,7 +729,7 @@ static void gdt(void) {
         long rc;
 
         if (type == 12)
-            continue;                   /* call gates, below                              */
+            continue; /* call gates, below */
         rc = update_descriptor((mfn_of(table) << 12) + 5 * 8, gate);
         series_case(&s, rc < 0 && table[5] == 0, "type %u by update_descriptor: %ld", type, rc);
         rc = update_descriptor((mfn_of(table) << 12) + 5 * 8, gate | DPL3);

@@ -2,14 +2,14 @@
  * Two vcpus: how the second starts, and what one can do behind the other's back.
  *
  * The ABI promises (abi/vcpu.h: VCPUOP_*; abi/xen.h):
- *  - VCPUOP_initialise takes a context once, and refuses one that no vcpu could run with; up, down and
- *    is_up say and do what they are called;
+ *  - VCPUOP_initialise takes a context once, and refuses one that no vcpu could run with; up, down
+ *    and is_up say and do what they are called;
  *  - an argument has one value: the hypervisor reads it once, whatever another vcpu makes of it
  *    meanwhile, and so for page-table entries, descriptors and lists;
  *  - after a flush of all vcpus none of them uses an old translation, and a page that has become a
  *    table is out of reach of every vcpu without a flush of the guest's.
- * Proof: vcpu 1 rewrites arguments, entries and descriptors between a good and a forbidden value while
- * vcpu 0 has them used a few thousand times; what came through is looked at each time. Stale
+ * Proof: vcpu 1 rewrites arguments, entries and descriptors between a good and a forbidden value
+ * while vcpu 0 has them used a few thousand times; what came through is looked at each time. Stale
  * translations are tried out by the vcpu that has them.
  * Needs two vcpus on two processors.
  */
@@ -28,15 +28,16 @@ static void contexts(void) {
     CHECK_EQ("vcpu 1 exists and is down", 0, vcpu_op(VCPUOP_is_up, 1, NULL));
     CHECK_EQ("it cannot be brought up before it has a context", -EINVAL,
              vcpu_op(VCPUOP_up, 1, NULL));
-    CHECK("nor can one be that does not exist", vcpu_op(VCPUOP_up, 77, NULL) == -ENOENT &&
-                                                    vcpu_op(VCPUOP_initialise, 77, &good) == -ENOENT);
+    CHECK("nor can one be that does not exist",
+          vcpu_op(VCPUOP_up, 77, NULL) == -ENOENT &&
+              vcpu_op(VCPUOP_initialise, 77, &good) == -ENOENT);
     CHECK("we have a context already", vcpu_op(VCPUOP_initialise, 0, &good) < 0);
     CHECK_EQ("a context that cannot be read is -EFAULT", -EFAULT,
              vcpu_op(VCPUOP_initialise, 1, (void *)window_va(100)));
-#define BAD(what, assignment)                                      \
-    c = good;                                                      \
-    assignment;                                                    \
-    rc = vcpu_op(VCPUOP_initialise, 1, &c);                        \
+#define BAD(what, assignment)                                                                      \
+    c = good;                                                                                      \
+    assignment;                                                                                    \
+    rc = vcpu_op(VCPUOP_initialise, 1, &c);                                                        \
     series_case(&s, rc < 0 && rc != -EEXIST, "%s: %ld", what, rc);
     BAD("no base", c.ctrlreg[3] = 0)
     BAD("a base that is nobody's", c.ctrlreg[3] = xen_pfn_to_cr3(0x100))
@@ -114,7 +115,8 @@ static void entries_that_change(void) {
     static struct mmu_update u;
     static struct multicall_entry call;
     struct flicker f = {.at = &u.val, .good = pte_for(page, RW), .bad = FORBIDDEN};
-    struct series s = {.name = "an entry that changes while mmu_update reads it is one or the other"};
+    struct series s = {.name =
+                           "an entry that changes while mmu_update reads it is one or the other"};
 
     u.ptr = window_pte_machine(40);
     u.val = f.good;
@@ -177,12 +179,14 @@ static void one_use_at_a_time(void) {
         if (mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(page), 0))
             continue;
         pinned++;
-        series_case(&s, !(window_pte(41) & PTE_P), "entry %#lx while it is a table", window_pte(41));
+        series_case(&s, !(window_pte(41) & PTE_P), "entry %#lx while it is a table",
+                    window_pte(41));
         NEED(mmuext(MMUEXT_UNPIN_TABLE, mfn_of(page), 0) == 0);
     }
     m.stop = true;
     smp_wait(1);
-    series_case(&s, pinned > 0 && m.mapped > 0, "pinned %u times, mapped %u times", pinned, m.mapped);
+    series_case(&s, pinned > 0 && m.mapped > 0, "pinned %u times, mapped %u times", pinned,
+                m.mapped);
     series_end(&s);
     NEED(window_map(41, 0) == 0 && page_protect(page, RW) == 0);
     page_free(page);
@@ -193,11 +197,12 @@ static void contents_that_change(void) {
     uint64_t *page = page_alloc();
     void *target = page_alloc();
     struct flicker f = {.at = page + 9, .good = 0, .bad = FORBIDDEN};
-    struct series s = {.name = "a table is what it was checked as, even if another vcpu could write to it"};
+    struct series s = {
+        .name = "a table is what it was checked as, even if another vcpu could write to it"};
     unsigned int pinned = 0;
 
     for (unsigned int i = 0; i < 200; i++) {
-        /* vcpu 1 will fault once the page is read-only for it: it leaves its loop by that         */
+        /* vcpu 1 will fault once the page is read-only for it: it leaves its loop by that */
         f.stop = false;
         NEED(page_protect(page, RW) == 0);
         memset(page, 0, PAGE_SIZE);
@@ -251,7 +256,10 @@ static void descriptors_that_change(void) {
     page_free(table);
 }
 
-/* Code that vcpu 1 rewrites while it is emulated for vcpu 0: a harmless MSR or a register of ours. */
+/*
+ * Code that vcpu 1 rewrites while it is emulated for vcpu 0, between reading an MSR of the system
+ * call entry and writing it.
+ */
 static void code_that_changes(void) {
     extern char changing_code[];
     volatile uint64_t *at = (uint64_t *)changing_code;
@@ -261,9 +269,9 @@ static void code_that_changes(void) {
 
     flicker_begin(&f);
     for (unsigned int i = 0; i < ROUNDS; i++) {
-        const struct frame *fault = FAULT(__asm__ volatile("call changing_code" ::"c"(0xc0000081),
-                                                           "a"(0), "d"(0)
-                                                           : "memory"));
+        const struct frame *fault =
+            FAULT(__asm__ volatile("call changing_code" ::"c"(0xc0000081), "a"(0), "d"(0)
+                                   : "memory"));
 
         series_case(&s, fault->vector == NO_FAULT || fault->vector == 13 || fault->vector == 6,
                     "vector %ld", (long)fault->vector);
@@ -279,7 +287,8 @@ static void strings_that_change(void) {
     static struct flicker f;
     struct series s = {.name = "event channel arguments that change are one or the other"};
 
-    f = (struct flicker){.at = (uint64_t *)&status, .good = (uint64_t)1 << 32 | DOMID_SELF,
+    f = (struct flicker){.at = (uint64_t *)&status,
+                         .good = (uint64_t)1 << 32 | DOMID_SELF,
                          .bad = 0xfffffffffffffffful};
     status.dom = DOMID_SELF;
     flicker_begin(&f);
@@ -299,12 +308,14 @@ static void grants_that_change(void) {
     uint64_t frame;
     void *page = page_alloc();
     struct grant_entry_v1 *table;
-    struct series s = {.name = "a grant that changes while it is mapped is mapped as one or the other"};
+    struct series s = {.name =
+                           "a grant that changes while it is mapped is mapped as one or the other"};
     union {
         struct grant_entry_v1 entry;
         uint64_t word;
     } good = {.entry = {.flags = GTF_permit_access, .domid = 0, .frame = (uint32_t)mfn_of(page)}},
-      bad = {.entry = {.flags = GTF_permit_access, .domid = 0,
+      bad = {.entry = {.flags = GTF_permit_access,
+                       .domid = 0,
                        .frame = (uint32_t)mfn_of((void *)start_info->pt_base)}};
     struct flicker f;
 
@@ -316,8 +327,8 @@ static void grants_that_change(void) {
     table[9] = good.entry;
     flicker_begin(&f);
     for (unsigned int i = 0; i < ROUNDS / 3; i++) {
-        map = (struct gnttab_map_grant_ref){.host_addr = window_va(51), .flags = GNTMAP_host_map,
-                                            .ref = 9, .dom = 0};
+        map = (struct gnttab_map_grant_ref){
+            .host_addr = window_va(51), .flags = GNTMAP_host_map, .ref = 9, .dom = 0};
         NEED(grant_table_op(GNTTABOP_map_grant_ref, &map, 1) == 0);
         if (map.status != GNTST_okay)
             continue;
@@ -386,7 +397,8 @@ static void translations(void) {
     }
     series_end(&s);
 
-    struct series t = {.name = "a page that became a table is out of the other vcpu's reach unflushed"};
+    struct series t = {.name =
+                           "a page that became a table is out of the other vcpu's reach unflushed"};
 
     for (unsigned int round = 0; round < 20; round++) {
         memset(one, 0, PAGE_SIZE);

@@ -4,8 +4,8 @@
  * The ABI promises (public headers: xen.h, struct start_info and the text above it; elfnote.h):
  *  - rsi leads to a start_info with magic, counts, addresses; its command line is the module's;
  *  - the p2m list names the frame of every page, the M2P takes each back;
- *  - everything up to the end of the boot area is mapped with 4 KiB pages, writable but for the page
- *    tables; with INIT_P2M the list is where the note says and not in that area;
+ *  - everything up to the end of the boot area is mapped with 4 KiB pages, writable but for the
+ *    page tables; with INIT_P2M the list is where the note says and not in that area;
  *  - events are masked, selectors are the flat ones, the first vcpu is up.
  * Proof: everything is read and compared; the same source runs as two images, with and without
  * INIT_P2M and MOD_START_PFN.
@@ -64,7 +64,7 @@ static void boot_area(void) {
         bool rw = pte & PTE_RW;
 
         if (va == ADDRESS(shared_info))
-            continue;                   /* ours by now                                  */
+            continue; /* ours by now */
         series_case(&s,
                     (pte & PTE_P) && (pte & PTE_ADDR) == mfn_of((void *)va) << 12 &&
                         rw != is_table(va) && !(pte & PTE_NX),

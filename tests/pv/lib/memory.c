@@ -70,7 +70,7 @@ long mmuext(unsigned int cmd, uint64_t arg1, uint64_t arg2) {
 /* ---- the window ----------------------------------------------------------------------------- */
 
 static uint64_t *window_l1;
-static uint64_t window_table_mfns[3];   /* L1, L2, L3                                   */
+static uint64_t window_table_mfns[3]; /* L1, L2, L3 */
 
 static uint64_t *window(void) {
     uint64_t *l1, *l2, *l3;

@@ -1,4 +1,4 @@
-/* The notes of a guest that wants the p2m list away from its image and no mapping of its ramdisk. */
+/* Notes of a guest that wants the p2m list away from its image, and no mapping of its ramdisk. */
 #include <abi/elfnote.h>
 
 #include "layout.h"

@@ -1,6 +1,6 @@
 /*
- * What every test guest stands on: reports, memory, page tables, exceptions, user mode. No C library;
- * everything below runs in guest-kernel mode of a domain that was started as dom0.
+ * What every test guest stands on: reports, memory, page tables, exceptions, user mode. No C
+ * library; everything below runs in guest-kernel mode of a domain that was started as dom0.
  */
 #ifndef LIB_PV_H
 #define LIB_PV_H
@@ -47,8 +47,8 @@ void report(bool good, const char *name, const char *fmt, ...)
     } while (0)
 
 /*
- * For what has thousands of cases: the first failure of each series is told, and how many there were;
- * all of them with "cases=all" on the command line.
+ * For what has thousands of cases: the first failure of each series is told, and how many there
+ * were; all of them with "cases=all" on the command line.
  */
 struct series {
     const char *name;
@@ -71,8 +71,8 @@ _Noreturn void give_up(const char *why);
 _Noreturn void refused(void);
 
 /*
- * The cases that must end the domain: of one guest, the one that "crash=NAME" on the command line names
- * is run instead of everything else. Returns when there is no such word.
+ * The cases that must end the domain: of one guest, the one that "crash=NAME" on the command line
+ * names is run instead of everything else. Returns when there is no such word.
  */
 struct crash {
     const char *name;
@@ -113,7 +113,7 @@ static inline uint64_t pte_for(const void *va, uint64_t flags) {
     return mfn_of(va) << 12 | flags;
 }
 
-/* The L1 entry that maps an address of the image or the window: to read, and its machine address. */
+/* The L1 entry that maps an address of the image or the window: to read; its machine address. */
 const volatile uint64_t *pte_of(uint64_t va);
 uint64_t pte_machine(uint64_t va);
 
@@ -177,8 +177,8 @@ void trap_fill(struct trap_info *table);                    /* 257 entries      
 uint64_t jump_save(struct jump *j) __attribute__((returns_twice));
 
 /*
- * Runs a statement; the result is what it raised, with vector -1 for nothing. Only for statements that
- * keep no lasting state in local variables.
+ * Runs a statement; the result is what it raised, with vector -1 for nothing. Only for statements
+ * that keep no lasting state in local variables.
  */
 #define NO_FAULT (~0ul)
 struct frame *catch_begin(void);
@@ -200,9 +200,9 @@ _Noreturn void iret_to(const struct frame *f);  /* the hypercall, with a copy of
 /* ---- user mode ------------------------------------------------------------------------------ */
 
 /*
- * A small address space for guest user mode: the image's .user section, then a page of data and one of
- * stack; also mapped in the kernel's tables. user_run starts at f and returns with f as it was when the
- * guest kernel was entered again, for whatever reason.
+ * A small address space for guest user mode: the image's .user section, then a page of data and one
+ * of stack; also mapped in the kernel's tables. user_run starts at f and returns with f as it was
+ * when the guest kernel was entered again, for whatever reason.
  */
 void user_init(void);
 uint64_t user_l4_mfn(void);

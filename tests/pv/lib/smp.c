@@ -2,7 +2,7 @@
 #include "pv.h"
 
 static struct {
-    volatile unsigned int started, done;        /* counts of jobs                          */
+    volatile unsigned int started, done; /* counts of jobs */
     void (*volatile job)(void *);
     void *volatile arg;
 } worker[MAX_VCPUS];

@@ -35,7 +35,7 @@ start:
     call pv_start
     ud2
 
-/* Where a vcpu that VCPUOP_up started begins: rsp is the top of its block, rdi the function to run. */
+/* Where a vcpu that VCPUOP_up started begins. rsp: the top of its block; rdi: what to run. */
     .globl start_secondary
 start_secondary:
     xor %ebp, %ebp

@@ -29,7 +29,7 @@ trap_stubs:
     entry sysenter_entry, ENTRY_SYSENTER
     entry nmi_entry, ENTRY_NMI
 
-/* rsp: the entry's number, then what the hypervisor pushed. Registers are the interrupted code's. */
+/* rsp: the entry's number, then what the hypervisor pushed; registers are as they were. */
 entered:
     pushfq
     cld

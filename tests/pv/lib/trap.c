@@ -12,7 +12,7 @@ struct entered {
     uint64_t rax, r15, r14, r13, r12, rbp, rbx, r10, r9, r8, rdx, rsi, rdi;
     uint64_t flags, number;
     uint64_t rcx, r11;
-    uint64_t rest[];                    /* [error] or selectors, rip, cs, rflags, rsp, ss */
+    uint64_t rest[]; /* [error] or selectors, rip, cs, rflags, rsp, ss */
 };
 
 static bool has_error_code(uint64_t vector) {
@@ -23,9 +23,21 @@ static void collect(const struct entered *e, struct frame *f) {
     const uint64_t *word = e->rest;
 
     *f = (struct frame){
-        .r15 = e->r15, .r14 = e->r14, .r13 = e->r13, .r12 = e->r12, .rbp = e->rbp, .rbx = e->rbx,
-        .r10 = e->r10, .r9 = e->r9, .r8 = e->r8, .rdx = e->rdx, .rsi = e->rsi, .rdi = e->rdi,
-        .vector = e->number, .sp = ADDRESS(&e->rcx), .flags = e->flags,
+        .r15 = e->r15,
+        .r14 = e->r14,
+        .r13 = e->r13,
+        .r12 = e->r12,
+        .rbp = e->rbp,
+        .rbx = e->rbx,
+        .r10 = e->r10,
+        .r9 = e->r9,
+        .r8 = e->r8,
+        .rdx = e->rdx,
+        .rsi = e->rsi,
+        .rdi = e->rdi,
+        .vector = e->number,
+        .sp = ADDRESS(&e->rcx),
+        .flags = e->flags,
     };
     if (e->number == ENTRY_FAILSAFE) {
         f->ds_es = (word[0] & 0xffff) | (word[1] & 0xffff) << 16;
@@ -36,8 +48,14 @@ static void collect(const struct entered *e, struct frame *f) {
     }
     f->cs_slot = word[1];
     f->iret = (struct iret_context){
-        .rax = e->rax, .r11 = e->r11, .rcx = e->rcx, .rip = word[0], .cs = word[1] & 0xffff,
-        .rflags = word[2], .rsp = word[3], .ss = word[4],
+        .rax = e->rax,
+        .r11 = e->r11,
+        .rcx = e->rcx,
+        .rip = word[0],
+        .cs = word[1] & 0xffff,
+        .rflags = word[2],
+        .rsp = word[3],
+        .ss = word[4],
     };
 }
 
@@ -53,7 +71,11 @@ static void jump_in(struct frame *f, const struct jump *j) {
     f->r14 = j->r14;
     f->r15 = j->r15;
     f->iret = (struct iret_context){
-        .rax = 1, .rip = j->rip, .rsp = j->rsp, .cs = FLAT_KERNEL_CS & ~3, .ss = FLAT_KERNEL_SS,
+        .rax = 1,
+        .rip = j->rip,
+        .rsp = j->rsp,
+        .cs = FLAT_KERNEL_CS & ~3,
+        .ss = FLAT_KERNEL_SS,
         .rflags = RFLAGS_FIXED | ((f->cs_slot >> 32 & 0xff) ? 0 : RFLAGS_IF),
     };
 }
@@ -123,7 +145,6 @@ void traps_init(void) {
 
 long callback_register(unsigned int type, const void *entry, unsigned int flags) {
     struct callback_register r = {
-        .type = (uint16_t)type, .flags = (uint16_t)flags, .address = ADDRESS(entry)
-    };
+        .type = (uint16_t)type, .flags = (uint16_t)flags, .address = ADDRESS(entry)};
     return callback_op(CALLBACKOP_register, &r);
 }

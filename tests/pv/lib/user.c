@@ -46,10 +46,11 @@ uint64_t user_stack(void) {
 
 void user_frame(struct frame *f, const char *label) {
     memset(f, 0, sizeof(*f));
-    f->iret = (struct iret_context){
-        .rip = USER_VA(label), .cs = FLAT_USER_CS, .rflags = 0x202, .rsp = user_stack(),
-        .ss = FLAT_USER_SS
-    };
+    f->iret = (struct iret_context){.rip = USER_VA(label),
+                                    .cs = FLAT_USER_CS,
+                                    .rflags = 0x202,
+                                    .rsp = user_stack(),
+                                    .ss = FLAT_USER_SS};
 }
 
 void user_run(struct frame *f) {
