@@ -15,7 +15,6 @@ struct madt {
     struct acpi_header header;
     uint32_t lapic_base, flags;
 } PACKED;
-#define MADT_HAS_8259 1
 
 /* One entry; which member is meant is in type. */
 struct madt_entry {
@@ -99,7 +98,6 @@ INIT_TEXT void acpi_parse_madt(struct acpi_info *a, const void *table, size_t le
     if (len < sizeof(*madt))
         return;
     a->lapic_base = madt->lapic_base;
-    a->has_8259 = madt->flags & MADT_HAS_8259;
     for (size_t at = sizeof(*madt); at + 2 <= len;) {
         const struct madt_entry *e = (const void *)((const char *)table + at);
 
@@ -138,7 +136,6 @@ struct fadt {
 } PACKED;
 _Static_assert(offsetof(struct fadt, flags) == 112, "ACPI 6.4, 5.2.9");
 _Static_assert(offsetof(struct fadt, x_pm_timer) == 208, "ACPI 6.4, 5.2.9");
-#define FADT_TIMER_32BIT BIT(8)
 #define FADT_HAS_RESET   BIT(10)
 
 static INIT_TEXT uint16_t io_port(const struct acpi_address *x, uint32_t old) {
@@ -151,12 +148,9 @@ INIT_TEXT void acpi_parse_fadt(struct acpi_info *a, const void *table, size_t le
     struct fadt f = {0};             /* an old, shorter one has zeroes at the end */
 
     memcpy(&f, table, MIN(len, sizeof(f)));
-    a->sci_irq = f.sci_irq;
     a->pm1a_control = io_port(&f.x_pm1a_control, f.pm1a_control);
     a->pm1b_control = io_port(&f.x_pm1b_control, f.pm1b_control);
     a->pm_timer_port = io_port(&f.x_pm_timer, f.pm_timer);
-    a->pm_timer_32bit = f.flags & FADT_TIMER_32BIT;
-    a->facs = f.x_facs ? f.x_facs : f.facs;
     a->dsdt = f.x_dsdt ? f.x_dsdt : f.dsdt;
     a->has_reset = f.flags & FADT_HAS_RESET;
     a->reset_register = f.reset_register;
@@ -174,23 +168,4 @@ INIT_TEXT void acpi_parse_hpet(struct acpi_info *a, const void *table, size_t le
 
     if (len >= sizeof(*h) && h->address.space == ACPI_SPACE_MEMORY)
         a->hpet_base = h->address.address;
-}
-
-struct mcfg_entry {
-    uint64_t base;
-    uint16_t segment;
-    uint8_t bus_first, bus_last;
-    uint32_t reserved;
-} PACKED;
-
-INIT_TEXT void acpi_parse_mcfg(struct acpi_info *a, const void *table, size_t len) {
-    size_t at = sizeof(struct acpi_header) + 8;
-
-    for (; at + sizeof(struct mcfg_entry) <= len; at += sizeof(struct mcfg_entry)) {
-        const struct mcfg_entry *e = (const void *)((const char *)table + at);
-
-        if (a->nr_mcfg < ARRAY_LEN(a->mcfg) && e->bus_first <= e->bus_last)
-            a->mcfg[a->nr_mcfg++] =
-                (struct acpi_mcfg){e->base, e->segment, e->bus_first, e->bus_last};
-    }
 }

@@ -29,6 +29,5 @@ bool acpi_sum_is_zero(const void *table, size_t len);
 void acpi_parse_madt(struct acpi_info *a, const void *table, size_t len);
 void acpi_parse_fadt(struct acpi_info *a, const void *table, size_t len);
 void acpi_parse_hpet(struct acpi_info *a, const void *table, size_t len);
-void acpi_parse_mcfg(struct acpi_info *a, const void *table, size_t len);
 
 #endif

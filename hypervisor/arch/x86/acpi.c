@@ -71,7 +71,6 @@ static INIT_DATA struct reader {
     {"APIC", acpi_parse_madt},
     {"FACP", acpi_parse_fadt},
     {"HPET", acpi_parse_hpet},
-    {"MCFG", acpi_parse_mcfg},
 };
 
 static INIT_TEXT void read_table(uint64_t pa) {

@@ -27,12 +27,6 @@ struct acpi_address {
 } PACKED;
 enum { ACPI_SPACE_MEMORY = 0, ACPI_SPACE_IO = 1 };
 
-struct acpi_mcfg {
-    uint64_t base;
-    uint16_t segment;
-    uint8_t bus_first, bus_last;
-};
-
 /* Found at boot, constant afterwards. */
 extern struct acpi_info {
     /* MADT */
@@ -45,19 +39,15 @@ extern struct acpi_info {
     struct acpi_ioapic ioapic[MAX_IOAPICS];
     unsigned int nr_overrides;
     struct acpi_override override[16];
-    bool has_8259;
     /* FADT */
     uint32_t pm_timer_port;          /* 0: none */
-    bool pm_timer_32bit;
-    uint16_t pm1a_control, pm1b_control, sci_irq;
+    uint16_t pm1a_control, pm1b_control;
     struct acpi_address reset_register;
     uint8_t reset_value;
     bool has_reset;
-    uint64_t facs, dsdt;
-    /* others; 0 if there is no such table */
+    uint64_t dsdt;
+    /* HPET; 0 if there is no such table */
     uint64_t hpet_base;
-    unsigned int nr_mcfg;
-    struct acpi_mcfg mcfg[4];
 } acpi;
 
 /*

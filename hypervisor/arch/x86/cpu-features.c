@@ -1,9 +1,5 @@
 #include "arch/cpu.h"
 #include "arch/x86/processor.h"
-#include "core/cmdline.h"
-#include "core/console.h"
-#include "lib/bug.h"
-#include "lib/string.h"
 
 RO_AFTER_INIT struct cpu_features cpu_features;
 RO_AFTER_INIT uint64_t cr4_policy = CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
@@ -16,7 +12,6 @@ static INIT_DATA struct feature {
     uint32_t cr4;
 } features[] = {
 #define FIELD(f) offsetof(struct cpu_features, f)
-    {1, 2, 17, FIELD(pcid), 0},
     {1, 2, 21, FIELD(x2apic), 0},
     {1, 2, 24, FIELD(tsc_deadline), 0},
     {1, 2, 26, FIELD(xsave), CR4_OSXSAVE},
@@ -40,11 +35,6 @@ static INIT_TEXT bool leaf_exists(uint32_t leaf) {
 
 INIT_TEXT void cpu_features_detect(void) {
     uint32_t regs[4];
-
-    cpuid(0, 0, regs);
-    memcpy(cpu_features.vendor, &regs[1], 4);
-    memcpy(cpu_features.vendor + 4, &regs[3], 4);
-    memcpy(cpu_features.vendor + 8, &regs[2], 4);
 
     for (unsigned int i = 0; i < ARRAY_LEN(features); i++) {
         const struct feature *f = &features[i];

@@ -18,8 +18,6 @@
 #define CR4_OSFXSR     BIT(9)
 #define CR4_OSXMMEXCPT BIT(10)
 #define CR4_UMIP       BIT(11)
-#define CR4_FSGSBASE   BIT(16)
-#define CR4_PCIDE      BIT(17)
 #define CR4_OSXSAVE    BIT(18)
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
@@ -51,10 +49,9 @@
 #include "lib/types.h"
 
 struct cpu_features {
-    bool fsgsbase, smep, smap, umip, pcid, xsave, page_1g, x2apic, tsc_deadline, tsc_invariant,
+    bool fsgsbase, smep, smap, umip, xsave, page_1g, x2apic, tsc_deadline, tsc_invariant,
         rdtscp, hypervisor;
     unsigned int maxphyaddr;
-    char vendor[13];
 };
 extern struct cpu_features cpu_features; /* of the boot processor; constant after boot */
 
