@@ -47,7 +47,6 @@ struct arch_vcpu {
     mfn_t kernel_l4, user_l4;        /* user_l4.n == 0: none                       */
     uint64_t kernel_cr3, user_cr3;   /* the values to load                         */
     mfn_t unwinding[2];              /* tables left partial on our account, pv/mmu.h  */
-    uint64_t cr2;                    /* of the last fault taken by the hypervisor entry */
 
     /* Segment state; valid while not loaded in a processor. gs_base_* by mode. */
     uint64_t fs_base, gs_base_kernel, gs_base_user;

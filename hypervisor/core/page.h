@@ -158,15 +158,16 @@ MUST_CHECK static inline bool page_get(struct page *pg, const struct domain *d) 
 MUST_CHECK int page_get_type_slow(struct page *pg, enum page_type want);
 MUST_CHECK int page_put_type_slow(struct page *pg, bool preemptible);
 
-MUST_CHECK static inline int page_get_type(struct page *pg, enum page_type want) {
-    uint64_t old = READ_ONCE(pg->type);
+/* One more count of a page that was, by its word, in use as `want`; false if it is no more. */
+MUST_CHECK static inline bool page_add_type(struct page *pg, uint64_t word, enum page_type want) {
+    /* The four bits from PT_VALID up. */
+    return likely(word >> (PT_TYPE_SHIFT - 1) == ((uint64_t)want << 1 | 1)) &&
+           likely(__atomic_compare_exchange_n(&pg->type, &word, word + 1, false, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_RELAXED));
+}
 
-    /* Type and PT_VALID are the top four bits. */
-    if (likely(old >> 60 == (PT_WORD(want) | PT_VALID) >> 60 &&
-               __atomic_compare_exchange_n(&pg->type, &old, old + 1, false, __ATOMIC_SEQ_CST,
-                                           __ATOMIC_RELAXED)))
-        return 0;
-    return page_get_type_slow(pg, want);
+MUST_CHECK static inline int page_get_type(struct page *pg, enum page_type want) {
+    return page_add_type(pg, READ_ONCE(pg->type), want) ? 0 : page_get_type_slow(pg, want);
 }
 
 /* The stamp only moves forward: another cpu may have dropped its use at a later epoch. */
@@ -182,12 +183,12 @@ static inline void page_stamp(struct page *pg) {
 MUST_CHECK static inline int page_drop_type(struct page *pg, bool preemptible) {
     uint64_t old = READ_ONCE(pg->type);
 
-    page_stamp(pg);
-    /* The last count of anything but a writable page has more to do. */
-    if (likely(PT_COUNT(old) > (PT_TYPE(old) != PAGE_WRITABLE) &&
+    /* Only the end of the last use is stamped: no earlier one ended later. */
+    if (likely(PT_COUNT(old) > 1 &&
                __atomic_compare_exchange_n(&pg->type, &old, old - 1, false, __ATOMIC_SEQ_CST,
                                            __ATOMIC_RELAXED)))
         return 0;
+    page_stamp(pg);
     return page_put_type_slow(pg, preemptible);
 }
 MUST_CHECK static inline int page_put_type_preemptible(struct page *pg) {

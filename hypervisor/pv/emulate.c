@@ -326,7 +326,7 @@ static enum outcome do_read_cr(struct vcpu *v, struct insn *in) {
         *reg = CR0_FIXED | (v->arch.ts ? CR0_TS : 0);
         return DONE;
     case 2:
-        *reg = v->arch.cr2;
+        *reg = READ_ONCE(v->info->arch.cr2);
         return DONE;
     case 3:
         *reg = v->arch.kernel_l4.n << PAGE_SHIFT;
@@ -361,7 +361,7 @@ static enum outcome do_write_cr(struct vcpu *v, struct insn *in) {
         v->arch.ts = *reg & CR0_TS;
         break;
     case 2:
-        v->arch.cr2 = v->info->arch.cr2 = *reg;
+        v->info->arch.cr2 = *reg;
         return DONE;
     case 3:
         return write_cr3(v, *reg);

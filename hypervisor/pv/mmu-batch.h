@@ -12,6 +12,21 @@
 
 #define MMU_BATCH_GOES_ON (UINT32_C(1) << 31)
 
+/* Nearly all calls: one operation on the caller's own behalf, and nobody asks how many were done. */
+static inline bool mmu_batch_is_plain(const uint64_t arg[6]) {
+    return arg[1] == 1 && !arg[2] && (uint32_t)arg[3] == DOMID_SELF;
+}
+
+/* What mmu_batch_run does behind its only operation, whose result is rc. */
+static inline long mmu_batch_plain_end(struct vcpu *curr, uint64_t arg[6], int rc) {
+    if (rc)
+        return rc;
+    rc = mmu_unwind_finish(curr);
+    if (unlikely(rc == -ERESTART))
+        arg[1] = MMU_BATCH_GOES_ON;
+    return rc;
+}
+
 typedef int (*mmu_batch_fn)(struct vcpu *curr, void *context, const void *op);
 
 static inline __attribute__((always_inline)) long mmu_batch_run(struct vcpu *curr, uint64_t arg[6],

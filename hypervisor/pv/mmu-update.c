@@ -28,7 +28,7 @@ static uint64_t slot_store(uint64_t *slot, uint64_t val, bool preserve_ad) {
     return old;
 }
 
-static int set_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t val,
+static ALWAYS_INLINE int set_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t val,
                    bool preserve_ad) {
     int rc;
 
@@ -62,23 +62,23 @@ struct update_owners {
     struct domain *tables, *frames;
 };
 
-/*
- * Change one entry of a page as its present type demands: by the rules of a table, or by a plain
- * store if it is writable or not in use. Uses up a reference of pg.
- */
-static inline int set_entry(struct vcpu *curr, const struct update_owners *owners, struct page *pg,
-                            unsigned int index, uint64_t val, bool preserve_ad) {
+/* The long form of set_entry: any type of page, also one that is changing. */
+static NOINLINE int set_other_entry(struct vcpu *curr, const struct update_owners *owners,
+                                    struct page *pg, unsigned int index, uint64_t val,
+                                    bool preserve_ad) {
     uint64_t *slot = (uint64_t *)page_to_virt(pg) + index;
     uint64_t word = READ_ONCE(pg->type);
     enum page_type type =
         PT_COUNT(word) && page_type_is_table(PT_TYPE(word)) ? PT_TYPE(word) : PAGE_WRITABLE;
-    int rc = type == PAGE_L4 && l4_slot_is_ours(index) ? -EINVAL : page_get_type(pg, type);
+    int rc = mmu_unwind_finish(curr);
 
-    if (unlikely(rc)) {
+    if (!rc)
+        rc = type == PAGE_L4 && l4_slot_is_ours(index) ? -EINVAL : page_get_type(pg, type);
+    if (rc) {
         page_put(pg);
         return rc;
     }
-    if (likely(type == PAGE_L1)) {
+    if (type == PAGE_L1) {
         rc = set_l1e(owners->tables, owners->frames, slot, val, preserve_ad);
     } else if (type == PAGE_WRITABLE) {
         slot_store(slot, val, preserve_ad);
@@ -87,6 +87,24 @@ static inline int set_entry(struct vcpu *curr, const struct update_owners *owner
         mmu_drop(curr, pg); /* another vcpu may have unlinked the table: this can be the last */
         return rc;
     }
+    page_put_and_type(pg);
+    return rc;
+}
+
+/*
+ * Change one entry of a page as its present type demands: by the rules of a table, or by a plain
+ * store if it is writable or not in use. Uses up a reference of pg.
+ */
+static ALWAYS_INLINE int set_entry(struct vcpu *curr, const struct update_owners *owners,
+                                   struct page *pg, unsigned int index, uint64_t val,
+                                   bool preserve_ad) {
+    uint64_t *slot = (uint64_t *)page_to_virt(pg) + index;
+    uint64_t word = READ_ONCE(pg->type);
+    int rc;
+
+    if (unlikely(!page_add_type(pg, word, PAGE_L1)))
+        return set_other_entry(curr, owners, pg, index, val, preserve_ad);
+    rc = set_l1e(owners->tables, owners->frames, slot, val, preserve_ad);
     page_put_and_type(pg);
     return rc;
 }
@@ -101,9 +119,8 @@ static int set_m2p(struct domain *d, mfn_t mfn, uint64_t pfn) {
     return 0;
 }
 
-static int update_one(struct vcpu *curr, void *context, const void *op) {
-    const struct update_owners *owners = context;
-    const struct mmu_update *req = op;
+static ALWAYS_INLINE int update_one(struct vcpu *curr, const struct update_owners *owners,
+                                    const struct mmu_update *req) {
     unsigned int cmd = req->ptr & 3;
     mfn_t mfn = mfn_of(req->ptr >> PAGE_SHIFT);
     struct page *pg;
@@ -117,7 +134,11 @@ static int update_one(struct vcpu *curr, void *context, const void *op) {
                      cmd == MMU_PT_UPDATE_PRESERVE_AD);
 }
 
-long hypercall_mmu_update(struct vcpu *curr, uint64_t arg[6]) {
+static int update_in_batch(struct vcpu *curr, void *owners, const void *req) {
+    return update_one(curr, owners, req);
+}
+
+static NOINLINE long update_batch(struct vcpu *curr, uint64_t arg[6]) {
     /* Low half: owner of the frames. High half: owner of the tables + 1, 0 for the caller. */
     uint32_t domids = (uint32_t)arg[3], tables = domids >> 16;
     struct update_owners owners;
@@ -129,11 +150,22 @@ long hypercall_mmu_update(struct vcpu *curr, uint64_t arg[6]) {
         return rc;
     rc = mmu_get_owner(curr, (domid_t)domids, true, &owners.frames);
     if (!rc) {
-        rc = mmu_batch_run(curr, arg, &req, sizeof(req), update_one, &owners);
+        rc = mmu_batch_run(curr, arg, &req, sizeof(req), update_in_batch, &owners);
         mmu_put_owner(curr, owners.frames);
     }
     mmu_put_owner(curr, owners.tables);
     return rc;
+}
+
+long hypercall_mmu_update(struct vcpu *curr, uint64_t arg[6]) {
+    struct update_owners self = {curr->domain, curr->domain};
+    struct mmu_update req;
+
+    if (unlikely(!mmu_batch_is_plain(arg)))
+        return update_batch(curr, arg);
+    if (copy_pair_from_guest((uint64_t *)&req, (guest_va_t){arg[0]}))
+        return -EFAULT;
+    return mmu_batch_plain_end(curr, arg, update_one(curr, &self, &req));
 }
 
 /* The flush that update_va_mapping carries: what in the low two bits, where in the rest. */

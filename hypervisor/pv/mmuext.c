@@ -250,7 +250,7 @@ static int mmuext_one(struct vcpu *curr, void *context, const void *request) {
     return cmd->run(curr, b, op);
 }
 
-long hypercall_mmuext_op(struct vcpu *curr, uint64_t arg[6]) {
+static NOINLINE long mmuext_batch(struct vcpu *curr, uint64_t arg[6]) {
     struct mmuext_batch b = {.flush.what = MMU_FLUSH_NONE};
     struct mmuext_op op;
     long rc = mmu_get_owner(curr, (domid_t)arg[3], false, &b.owner);
@@ -261,4 +261,34 @@ long hypercall_mmuext_op(struct vcpu *curr, uint64_t arg[6]) {
     mmu_flush_issue(&b.flush);
     mmu_put_owner(curr, b.owner);
     return rc;
+}
+
+static NOINLINE long mmuext_plain(struct vcpu *curr, uint64_t arg[6], const struct mmuext_op *op) {
+    struct mmuext_batch b = {.owner = curr->domain, .flush.what = MMU_FLUSH_NONE};
+    int rc = mmu_unwind_finish(curr);
+
+    if (!rc)
+        rc = mmuext_one(curr, &b, op);
+    mmu_flush_issue(&b.flush);
+    return mmu_batch_plain_end(curr, arg, rc);
+}
+
+long hypercall_mmuext_op(struct vcpu *curr, uint64_t arg[6]) {
+    struct mmuext_op op;
+
+    if (!mmu_batch_is_plain(arg))
+        return mmuext_batch(curr, arg);
+    if (copy_pair_from_guest((uint64_t *)&op, (guest_va_t){arg[0]}))
+        return -EFAULT;
+    /* A flush of this cpu alone: what a guest asks for most, and it has no second operand. */
+    if (likely(op.cmd == MMUEXT_INVLPG_LOCAL))
+        arch_tlb_flush_one_local(op.arg1.linear_addr);
+    else if (op.cmd == MMUEXT_TLB_FLUSH_LOCAL)
+        arch_tlb_flush_local();
+    else if (copy_from_guest(&op.arg2, (guest_va_t){arg[0] + offsetof(struct mmuext_op, arg2)},
+                             sizeof(op.arg2)))
+        return -EFAULT;
+    else
+        return mmuext_plain(curr, arg, &op);
+    return 0;
 }

@@ -15,6 +15,11 @@ static bool is_address(uint16_t port, unsigned int size) {
     return port == CONFIG_ADDRESS && size == 4;
 }
 
+/* The machine's own small registers beside the address; nothing that reaches into the data. */
+static bool is_beside(uint16_t port, unsigned int size) {
+    return port + size <= CONFIG_DATA;
+}
+
 /* Where a data access goes. */
 struct target {
     uint8_t bus, devfn;
@@ -26,7 +31,7 @@ static bool find_target(uint16_t port, unsigned int size, struct target *t) {
     uint32_t address = READ_ONCE(latch);
     unsigned int offset = port - CONFIG_DATA;
 
-    if (!(address & CONFIG_ENABLE) || offset % size)
+    if (port < CONFIG_DATA || !(address & CONFIG_ENABLE) || offset % size)
         return false;
     *t = (struct target){(uint8_t)(address >> 16), (uint8_t)(address >> 8),
                          (address & 0xfc) + offset};
@@ -39,7 +44,7 @@ uint32_t pv_pci_cf8_read(struct vcpu *v, uint16_t port, unsigned int size) {
     (void)v;
     if (is_address(port, size))
         return READ_ONCE(latch);
-    if (port < CONFIG_DATA)
+    if (is_beside(port, size))
         return arch_port_in(port, size);
     return find_target(port, size, &t) ? arch_pci_read(t.bus, t.devfn, t.reg, size)
                                        : UINT32_MAX >> (32 - 8 * size);
@@ -51,7 +56,7 @@ void pv_pci_cf8_write(struct vcpu *v, uint16_t port, unsigned int size, uint32_t
     (void)v;
     if (is_address(port, size))
         WRITE_ONCE(latch, value);
-    else if (port < CONFIG_DATA)
+    else if (is_beside(port, size))
         arch_port_out(port, size, value);
     else if (find_target(port, size, &t) &&
              arch_msi_allow_write(t.bus, t.devfn, t.reg, size, &value))

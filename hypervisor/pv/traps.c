@@ -93,7 +93,6 @@ void pv_inject(struct vcpu *v, unsigned int vector, uint32_t error_code) {
 }
 
 void pv_inject_page_fault(struct vcpu *v, uint32_t error_code, uint64_t cr2) {
-    v->arch.cr2 = cr2;
     v->info->arch.cr2 = cr2;
     pv_inject(v, VEC_PF, error_code);
 }

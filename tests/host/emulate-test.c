@@ -254,7 +254,7 @@ TEST(control_registers_are_the_guests_view) {
     reset();
     vf_v->arch.kernel_l4 = mfn_of(0); /* guest memory by pointer */
     vf_v->arch.ts = true;
-    vf_v->arch.cr2 = 0x5000;
+    vf_v->info->arch.cr2 = 0x5000;
     EXPECT_EQ(RUN("\x0f\x20\xc3"), 3); /* mov %cr0, %rbx */
     EXPECT_EQ(regs->rbx, 0x8005003b);
     EXPECT_EQ(RUN("\x41\x0f\x20\xd0"), 4); /* mov %cr2, %r8 */
@@ -356,7 +356,7 @@ TEST(fifteen_bytes_are_the_longest_instruction) {
 TEST(a_rex_prefix_counts_only_right_before_the_opcode) {
     reset();
     regs->rax = 1, regs->r8 = 2;
-    vf_v->arch.cr2 = 0x5000;
+    vf_v->info->arch.cr2 = 0x5000;
     EXPECT_EQ(RUN("\x41\x66\x0f\x20\xd0"), 5);
     EXPECT_EQ(regs->rax, 0x5000);
     EXPECT_EQ(regs->r8, 2);

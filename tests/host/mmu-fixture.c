@@ -53,6 +53,10 @@ int copy_from_guest(void *dst, guest_va_t src, size_t len) {
     memcpy(dst, at, len);
     return 0;
 }
+
+int copy_pair_from_guest(uint64_t dst[2], guest_va_t src) {
+    return copy_from_guest(dst, src, 2 * sizeof(*dst));
+}
 int copy_to_guest(guest_va_t dst, const void *src, size_t len) {
     void *at = guest_at(dst, len);
 

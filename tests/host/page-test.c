@@ -246,15 +246,17 @@ TEST(a_frame_others_could_write_is_flushed_everywhere) {
     EXPECT_EQ(cpus[1]->arch.flushes, 1); /* and went with the old type */
 }
 
-TEST(the_stamp_only_moves_forward) {
+TEST(the_end_of_the_last_use_is_stamped_and_only_forward) {
     start();
     EXPECT_EQ(page_get_type(pg, PAGE_WRITABLE), 0);
     EXPECT_EQ(page_get_type(pg, PAGE_WRITABLE), 0);
     tlb_epoch += 3;
-    page_put_type(pg); /* not the last, but its mapping is gone as of now */
+    page_put_type(pg);
+    tlb_epoch++;
+    page_put_type(pg); /* ends after the other, so its stamp serves both */
     EXPECT_EQ(pg->stamp, tlb_epoch);
     tlb_epoch -= 2; /* as a slow cpu might have read it */
-    page_put_type(pg);
+    page_stamp(pg);
     EXPECT_EQ(pg->stamp, tlb_epoch + 2);
     tlb_epoch += 2;
 }

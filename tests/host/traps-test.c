@@ -126,7 +126,7 @@ TEST(a_page_fault_tells_its_address_and_who_made_it) {
     reset();
     pv_exception(vf_v, 14, 0x6, 0xabcd000);
     EXPECT_EQ(vf_info->arch.cr2, 0xabcd000);
-    EXPECT_EQ(vf_v->arch.cr2, 0xabcd000);
+    EXPECT_EQ(vf_v->info->arch.cr2, 0xabcd000);
     EXPECT_EQ(vf_frame()[2], 0x2); /* kernel mode: not a user access */
     reset();
     vf_user();

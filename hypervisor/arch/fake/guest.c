@@ -140,6 +140,9 @@ static int access_guest(enum how how, uint64_t va, void *buf, size_t len) {
 int copy_from_guest(void *dst, guest_va_t src, size_t len) {
     return access_guest(READ, src.va, dst, len);
 }
+int copy_pair_from_guest(uint64_t dst[2], guest_va_t src) {
+    return access_guest(READ, src.va, dst, 2 * sizeof(*dst));
+}
 int copy_to_guest(guest_va_t dst, const void *src, size_t len) {
     return access_guest(WRITE, dst.va, (void *)(uintptr_t)src, len);
 }

@@ -17,6 +17,9 @@
         .popsection
 .endm
 
+/* HYPERVISOR_VIRT_START and _END (abi/xen.h) as bits 43-63 of an address. */
+#define HOLE_TOP_BITS (HYPERVISOR_VIRT_START >> 43)
+
 /* Room for stac and clac; cpu_entry_init() writes them where the processor has SMAP. */
 .macro SMAP_SITE last_byte
         .pushsection .smap_sites, "a"

@@ -16,9 +16,6 @@
 /* Bits of a frame a guest may not choose: IOPL, NT, VM, VIF, VIP. */
 #define RFLAGS_FORCED 0x1a7000
 
-/* HYPERVISOR_VIRT_START and _END as bits 43-63 of an address. */
-#define HOLE_TOP_BITS (HYPERVISOR_VIRT_START >> 43)
-
 /* rsp at the end of regs.rdi; then at regs.r15. Flags are kept. */
 .macro SAVE_REGS
         push    %rdi
@@ -190,7 +187,6 @@ entry_page_fault:
         movb    $1, INFO_mask(%rax)
         mov     %cr2, %rcx
         mov     %rcx, INFO_cr2(%rax)
-        mov     %rcx, V_cr2(%rdx)
         movb    $1, V_kernel_mode(%rdx)
         mov     V_kernel_cr3(%rdx), %rax
         mov     %rax, %cr3
@@ -537,25 +533,26 @@ guest_iret:
         mov     V_info(%rdx), %rax
         cmpb    $0, INFO_pending(%rax)
         jne     guest_iret_in_c
+        movb    $0, INFO_mask(%rax)
 
-        mov     8(%rsp), %eax
-        not     %eax
-        orb     $3, 8(%rsp)
         orb     $3, 32(%rsp)
-        test    $3, %al
-        jne     9f                              /* stays in kernel mode */
+        mov     8(%rsp), %eax
+        and     $3, %eax
+        cmp     $3, %eax
+        jne     2f
         mov     V_user_cr3(%rdx), %rax
         test    %rax, %rax
         je      guest_iret_in_c
         movb    $0, V_kernel_mode(%rdx)
         mov     %rax, %cr3
         swapgs
-9:      mov     V_info(%rdx), %rax
-        movb    $0, INFO_mask(%rax)
-        mov     V_rax(%rdx), %rax
+3:      mov     V_rax(%rdx), %rax
         mov     V_rdx(%rdx), %rdx
 1:      iretq
         EXTABLE 1b, guest_iretq_fault
+
+2:      orb     $3, 8(%rsp)                     /* stays in kernel mode */
+        jmp     3b
 
 /* rdx: vcpu, in whose frame the guest's rdx is; rdi, rsi, rbx, rbp, r8-r10, r12-r15: the guest's. */
 guest_iret_fault:

@@ -45,7 +45,6 @@ void asm_offsets(void) {
     VCPU(kernel_mode, kernel_mode);
     VCPU(exit, exit);
     VCPU(page_fault_eip, page_fault_eip);
-    VCPU(cr2, cr2);
     VCPU(nmi_masked, nmi_masked);
     VCPU(nmi_pending, nmi_pending);
     VCPU(kernel_cr3, kernel_cr3);
