@@ -317,6 +317,9 @@ class Machine:
                 self.changed.wait(1)
         if not self.ended:
             raise Failed(f"the machine still runs {timeout} s after it was told to end")
-        got = [e["data"]["reason"] for e in self.events if e["event"] == "SHUTDOWN"]
-        if reason not in got:
-            raise Failed(f"the machine ended by {got or self.qemu.wait()}, not by {reason}")
+        def got():
+            return [e["data"]["reason"] for e in self.events if e["event"] == "SHUTDOWN"]
+        with self.changed:              # the console may close before QMP's last word is read
+            self.changed.wait_for(got, 5)
+        if reason not in got():
+            raise Failed(f"the machine ended by {got() or self.qemu.wait()}, not by {reason}")
