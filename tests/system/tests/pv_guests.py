@@ -35,6 +35,7 @@ GUESTS = {
     "events-timers": {},
     "memory-op": {},
     "fpu-segments": {"cpus": 2},
+    "races": {"cpus": 2},
 }
 
 build_lock = threading.Lock()
