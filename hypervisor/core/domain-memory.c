@@ -133,21 +133,30 @@ static struct page *next_page(struct domain *d) {
     return pg && page_get(pg, d) ? pg : NULL;
 }
 
-/*
- * One round over all. What others still refer to stays, and is only passed over when we are called
- * again; so giving way may wait until there was something to do.
- */
+/* It will be the next once more; the caller has a reference. */
+static void put_back(struct domain *d, struct page *pg) {
+    lock_acquire(&d->page_lock);
+    page_list_del(&d->pages, pg);
+    page_list_add(&d->pages, pg);
+    lock_release(&d->page_lock);
+    d->release_left++;
+}
+
+/* One round over all; what others still refer to stays. */
 int domain_release_pages(struct domain *d) {
-    for (uint64_t left = READ_ONCE(d->nr_pages); left; left--) {
+    if (!d->release_left)
+        d->release_left = READ_ONCE(d->nr_pages) + 1;
+    while (--d->release_left) {
         struct page *pg = next_page(d);
-        bool done_before = pg && !(READ_ONCE(pg->refs) & PG_ALLOCATED);
         int rc = pg ? page_unwind(pg) : 0;
 
+        if (rc)
+            put_back(d, pg);
         if (pg) {
             page_release_allocation(pg);
             page_put(pg);
         }
-        if (rc || (!done_before && preempt_needed()))
+        if (rc || preempt_needed())
             return -ERESTART;
     }
     return 0;
@@ -163,8 +172,11 @@ bool page_seize(struct page *pg) {
     return true;
 }
 
+/* Teardown may have passed by while nobody could have a reference: then its part is ours. */
 void page_unseize(struct page *pg) {
-    __atomic_store_n(&pg->refs, PG_ALLOCATED | 2, __ATOMIC_RELEASE);
+    __atomic_store_n(&pg->refs, PG_ALLOCATED | 2, __ATOMIC_SEQ_CST);
+    if (READ_ONCE(page_owner(pg)->life) != DOMAIN_ALIVE)
+        page_release_allocation(pg);
 }
 
 bool page_give(struct page *pg, struct domain *to) {

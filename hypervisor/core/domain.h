@@ -55,6 +55,7 @@ struct domain {
     uint64_t nr_pages, max_pages;
     uint64_t nr_xen_pages;
     uint32_t relinquish_at;          /* teardown: frame where mmu_relinquish goes on; 0: the first */
+    uint64_t release_left;           /* teardown: frames left in domain_release_pages' round, plus 1 */
 
     struct shared_info *shared_info; /* PG_XEN page */
     uint32_t vm_assist;              /* VMASST_TYPE_* bits */
@@ -155,7 +156,7 @@ MUST_CHECK int domain_release_pages(struct domain *d);
  * Errors: false: somebody else uses the frame; the caller still has its reference.
  */
 MUST_CHECK bool page_seize(struct page *pg);
-void page_unseize(struct page *pg);
+void page_unseize(struct page *pg); /* the caller still has its reference */
 /* A seized frame becomes another's, with its content. False: `to` is dying or has all it may have. */
 MUST_CHECK bool page_give(struct page *pg, struct domain *to);
 

@@ -198,7 +198,8 @@ static int do_alloc_unbound(struct domain *curr, union evtchn_arg *arg) {
 
     if (rc)
         return rc;
-    rc = reserve_port(d, NULL, &a->port);
+    /* A domain in the making: without a vcpu there is nobody to notify. */
+    rc = domain_vcpu(d, 0) ? reserve_port(d, NULL, &a->port) : -ENOENT;
     if (!rc) {
         c = evtchn_of(d, a->port);
         flags = lock_acquire_irq(&c->lock);

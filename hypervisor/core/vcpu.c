@@ -117,7 +117,8 @@ static int register_info(struct vcpu *v, struct page *pg, uint32_t offset) {
         return -EINVAL;
     if (v != current_vcpu() && !(READ_ONCE(v->sched.stop) & STOP_DOWN))
         return -EINVAL;
-    *new = *v->info;
+    /* The stand-in is everybody's: nothing of it is this guest's to see. */
+    *new = vcpu_has_info(v) ? *v->info : (struct vcpu_info){.evtchn_upcall_mask = 1};
     v->time_version_tsc = TIME_NEVER_PUBLISHED;
     v->info_page = pg;
     __atomic_store_n(&v->info, new, __ATOMIC_SEQ_CST);

@@ -189,6 +189,22 @@ TEST(only_a_frame_nobody_else_uses_can_be_seized) {
     finish();
 }
 
+TEST(a_frame_seized_while_its_domain_is_released_is_not_lost) {
+    struct page *pg;
+
+    start();
+    REQUIRE((pg = domain_alloc_pages(d, 0, 0, 0)));
+    EXPECT(page_get(pg, d));
+    EXPECT(page_seize(pg));
+    d->life = DOMAIN_DYING;
+    EXPECT_EQ(domain_release_pages(d), 0);
+    EXPECT_EQ(d->nr_pages, 1);
+    page_unseize(pg);
+    page_put(pg);
+    EXPECT_EQ(d->nr_pages, 0);
+    finish();
+}
+
 TEST(what_others_still_use_is_not_freed) {
     struct page *pg, *table;
 
@@ -204,7 +220,8 @@ TEST(what_others_still_use_is_not_freed) {
     EXPECT_EQ(d->refs, 2);
     EXPECT_EQ(domain_release_pages(d), 0);
     this_cpu()->work = WORK_SCHED;
-    EXPECT_EQ(domain_release_pages(d), 0); /* nothing done: no reason to give way */
+    EXPECT_EQ(domain_release_pages(d), -ERESTART); /* passing over is work, too */
+    EXPECT_EQ(domain_release_pages(d), 0);
     this_cpu()->work = 0;
     page_put(pg + 1);
     finish();

@@ -99,6 +99,12 @@ TEST(alloc_unbound_for_others_is_for_the_privileged) {
     EXPECT_EQ(ev_status(2, a.port).u.unbound.dom, 0);
     a.dom = 99;
     EXPECT_EQ(ev_op(0, EVTCHNOP_alloc_unbound, &a), -ESRCH);
+    a.dom = 2;
+    struct vcpu *first = ev_d[2]->vcpu[0];
+
+    ev_d[2]->vcpu[0] = NULL; /* a domain in the making */
+    EXPECT_EQ(ev_op(0, EVTCHNOP_alloc_unbound, &a), -ENOENT);
+    ev_d[2]->vcpu[0] = first;
     EXPECT_EQ(ev_refs(2), 0);
 }
 

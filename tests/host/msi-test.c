@@ -42,6 +42,9 @@ int irq_alloc_vectors(unsigned int irq, unsigned int count) {
 void irq_free_vector(unsigned int irq) {
     irqs[irq].vector = 0;
 }
+bool arch_mmio_is_ours(mfn_t mfn) {
+    return mfn.n == 0xfee00;
+}
 void *ioremap(uint64_t pa, uint64_t len) {
     ioremaps++;
     EXPECT_EQ(pa, TABLE_BAR + TABLE_OFFSET);
@@ -195,6 +198,18 @@ TEST(several_messages_are_consecutive_vectors_from_an_aligned_one) {
     arch_msi_free((unsigned int)irq);
 }
 
+TEST(a_message_outlives_the_first_one) {
+    msi_device(3, true, true);
+    int irq = alloc_msi(4);
+
+    arch_msi_free((unsigned int)irq);
+    EXPECT_EQ(irqs[irq].vector, 0);
+    enable(irq + 2, 1);
+    EXPECT_EQ(get(CAP + 0xc, 2), 0x44); /* and not an exception's */
+    for (int i = 1; i < 4; i++)
+        arch_msi_free((unsigned int)(irq + i));
+}
+
 TEST(msi_errors) {
     struct msi_where elsewhere = {.bus = 1, .devfn = DEVFN, .count = 1},
                      segment = {.seg = 1, .bus = BUS, .devfn = DEVFN, .count = 1};
@@ -281,6 +296,8 @@ TEST(msix_errors) {
     w.table_base = TABLE_BAR + 4;
     EXPECT_EQ(arch_msi_alloc(&w), -EINVAL);
     w.table_base = UINT64_MAX - 15;
+    EXPECT_EQ(arch_msi_alloc(&w), -EINVAL);
+    w.table_base = 0xfee00000 - TABLE_OFFSET; /* the interrupt controller's own */
     EXPECT_EQ(arch_msi_alloc(&w), -EINVAL);
     w.table_base = BIT(60); /* beyond the processor's addresses */
     EXPECT_EQ(arch_msi_alloc(&w), -EINVAL);

@@ -76,6 +76,11 @@ TEST(accesses_across_the_register_reach_nothing) {
     EXPECT_EQ(pv_pci_cf8_read(&v, 0xcfd, 2), 0xffff);
     EXPECT_EQ(pv_pci_cf8_read(&v, 0xcfd, 4), UINT32_MAX);
     pv_pci_cf8_write(&v, 0xcfd, 2, 0);
+    fake_record.port.port = 0;
+    pv_pci_cf8_write(&v, 0xcfa, 4, 0); /* half in the address, half in the data */
+    pv_pci_cf8_write(&v, 0xcfb, 2, 0);
+    EXPECT_EQ(pv_pci_cf8_read(&v, 0xcfa, 4), UINT32_MAX);
+    EXPECT_EQ(fake_record.port.port, 0);
     EXPECT_EQ(fake_record.pci[0x18][0], 0x44332211);
 }
 

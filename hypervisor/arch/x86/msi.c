@@ -74,9 +74,12 @@ void msi_write_mask(unsigned int irq) {
     }
 }
 
-/* All messages of an MSI device have one address: the one moved last decides where they go. */
+/*
+ * All messages of an MSI device have one address: the one moved last decides where they go. The
+ * first one's vector comes from ours: the first may have been given back already.
+ */
 static void write_msi(const struct msi *m, unsigned int irq) {
-    uint32_t data = irqs[irq - m->entry_nr].vector;
+    uint32_t data = (uint32_t)irqs[irq].vector - m->entry_nr;
 
     cap_write(m, MSI_ADDRESS, 4, MESSAGE_ADDRESS | (uint32_t)irqs[irq].dest << 12);
     if (m->is_64)
@@ -143,9 +146,12 @@ static struct msix_table *map_table(uint64_t paddr, unsigned int nr_entries) {
     list_for_each(t, &msix_tables, link)
         if (t->paddr == paddr && t->nr_entries >= nr_entries)
             return t;
-    for (uint64_t at = paddr & PAGE_MASK; at < paddr + len; at += PAGE_SIZE)
-        if (at >> arch_cpu_maxphyaddr() || arch_mfn_is_ram(mfn_of(at >> PAGE_SHIFT)))
+    for (uint64_t at = paddr & PAGE_MASK; at < paddr + len; at += PAGE_SIZE) {
+        mfn_t mfn = mfn_of(at >> PAGE_SHIFT);
+
+        if (at >> arch_cpu_maxphyaddr() || arch_mfn_is_ram(mfn) || arch_mmio_is_ours(mfn))
             return NULL;
+    }
     entries = ioremap(paddr, len);
     t = entries ? mem_alloc_struct(struct msix_table) : NULL;
     if (!t)
