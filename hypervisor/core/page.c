@@ -111,7 +111,14 @@ int page_put_type_slow(struct page *pg, bool preemptible) {
         else
             new = PT_WORD(type) | PT_BUSY | 1;
     } while (!swap_word(pg, &old, new));
-    return new &PT_BUSY ? invalidate(pg, type, TABLE_ENTRIES, false, preemptible) : 0;
+    if (!(new &PT_BUSY))
+        return 0;
+    /*
+     * Once more than before the exchange: between the two another cpu may have linked the table,
+     * and unlinked it without a stamp, as it was not the last then. Now nobody can.
+     */
+    page_stamp(pg);
+    return invalidate(pg, type, TABLE_ENTRIES, false, preemptible);
 }
 
 int page_unwind(struct page *pg) {

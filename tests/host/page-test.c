@@ -261,6 +261,19 @@ TEST(the_end_of_the_last_use_is_stamped_and_only_forward) {
     tlb_epoch += 2;
 }
 
+/*
+ * Between the stamp and the exchange another cpu may link the table again and unlink it: here the
+ * epoch moves on by as much as if it had, and the slow half is entered as it would be then.
+ */
+TEST(a_table_is_stamped_when_nobody_can_link_it_any_more) {
+    start();
+    EXPECT_EQ(page_get_type(pg, PAGE_L1), 0);
+    page_stamp(pg);
+    tlb_epoch += 5;
+    EXPECT_EQ(page_put_type_slow(pg, true), 0);
+    EXPECT_EQ(pg->stamp, tlb_epoch);
+}
+
 /* ---- partial states ---- */
 
 TEST(a_preempted_get_goes_on_where_it_stopped) {
