@@ -47,9 +47,6 @@ void arch_vcpu_sync_state(struct vcpu *v);
 /* Highest rank of the locks this cpu holds (debug builds). */
 uint8_t *arch_cpu_lock_rank(void);
 
-/* Does the cpu have the feature at all (for policy decisions outside arch). */
-bool arch_cpu_has_nx(void);
-
 /* Most physical address bits the processor has. */
 unsigned int arch_cpu_maxphyaddr(void);
 

@@ -36,7 +36,6 @@ MUST_CHECK int copy_from_guest(void *dst, guest_va_t src, size_t len);
 /* The same for two words: what a page-table update is made of. */
 MUST_CHECK int copy_pair_from_guest(uint64_t dst[2], guest_va_t src);
 MUST_CHECK int copy_to_guest(guest_va_t dst, const void *src, size_t len);
-MUST_CHECK int clear_guest(guest_va_t dst, size_t len);
 
 /* Scrub or copy whole frames through the direct map. */
 void arch_page_clear(void *page);

@@ -1,5 +1,7 @@
 #include "pv/hypercall.h"
 
+#include <abi/mca.h>
+
 #include "arch/mm.h"
 #include "core/cpu.h"
 #include "core/evtchn.h"
@@ -11,8 +13,8 @@ static long hypercall_none(struct vcpu *curr, uint64_t arg[6]) {
 }
 
 /*
- * Not for PV guests, or succeeded by another, or not here; from 48 on the architecture's own, of
- * which machine checks alone were ever given out.
+ * Not for PV guests, or succeeded by another, or not here; 49 to 55 are the architecture's own and were
+ * never given out.
  */
 #define NONE hypercall_none
 
@@ -61,7 +63,7 @@ const hypercall_fn hypercall_table[NR_HYPERCALLS] = {
     [__HYPERVISOR_dm_op] = NONE,
     [__HYPERVISOR_hypfs_op] = NONE,
     [43] = NONE, [44] = NONE, [45] = NONE,
-    [46] = NONE, [47] = NONE, [48] = NONE,
+    [46] = NONE, [47] = NONE, [__HYPERVISOR_mca] = hypercall_mca,
     [49] = NONE, [50] = NONE, [51] = NONE,
     [52] = NONE, [53] = NONE, [54] = NONE,
     [55] = NONE, [56] = NONE, [57] = NONE,

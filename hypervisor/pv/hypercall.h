@@ -55,6 +55,7 @@ long hypercall_physdev_op(struct vcpu *curr, uint64_t arg[6]);          /* physd
 /* Boot: the M2P's frames become dom_xen's, for tools to map read-only (memory-op.c). */
 void memory_share_m2p(void);
 
+long hypercall_mca(struct vcpu *curr, uint64_t arg[6]);                 /* mca.c */
 /* core: hypercall_event_channel_op, hypercall_grant_table_op */
 
 #endif

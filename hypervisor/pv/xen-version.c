@@ -37,8 +37,6 @@ static int do_compile_info(struct vcpu *curr, union version_info *out) {
     (void)curr;
     string_copy(out->compile.compiler, __VERSION__, sizeof(out->compile.compiler));
     string_copy(out->compile.compile_by, "hospes", sizeof(out->compile.compile_by));
-    string_copy(out->compile.compile_domain, "", sizeof(out->compile.compile_domain));
-    string_copy(out->compile.compile_date, "", sizeof(out->compile.compile_date));
     return 0;
 }
 

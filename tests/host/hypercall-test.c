@@ -47,6 +47,7 @@ FAKE(set_timer_op)
 FAKE(xen_version)
 FAKE(console_io)
 FAKE(grant_table_op)
+FAKE(mca)
 FAKE(vm_assist)
 FAKE(update_va_mapping_otherdomain)
 FAKE(vcpu_op)
@@ -107,7 +108,7 @@ TEST(arguments_come_from_the_six_registers_and_the_result_goes_to_rax) {
 
 TEST(unknown_numbers_answer_enosys) {
     static const uint64_t numbers[] = {__HYPERVISOR_sched_op_compat, 11, __HYPERVISOR_xsm_op,
-                                       __HYPERVISOR_kexec_op, __HYPERVISOR_arch_0, 64, 1000,
+                                       __HYPERVISOR_kexec_op, 49, 64, 1000,
                                        UINT64_C(1) << 32, ~UINT64_C(0)};
 
     reset();

@@ -100,7 +100,7 @@ static uint8_t *translate(uint64_t va, bool write, size_t *room) {
     return NULL;
 }
 
-enum how { READ, WRITE, CLEAR };
+enum how { READ, WRITE };
 
 static int access_guest(enum how how, uint64_t va, void *buf, size_t len) {
     bool fail = ++fake_guest.accesses == fake_guest.fail_at;
@@ -117,13 +117,11 @@ static int access_guest(enum how how, uint64_t va, void *buf, size_t len) {
         n = MIN(left, room);
         if (how == READ)
             memcpy(mine, host, n);
-        else if (how == WRITE)
-            memcpy(host, mine, n);
         else
-            memset(host, 0, n);
+            memcpy(host, mine, n);
         va += n;
         left -= n;
-        mine = mine ? mine + n : NULL;
+        mine += n;
     }
     if (fail)
         return -EFAULT;
@@ -145,7 +143,4 @@ int copy_pair_from_guest(uint64_t dst[2], guest_va_t src) {
 }
 int copy_to_guest(guest_va_t dst, const void *src, size_t len) {
     return access_guest(WRITE, dst.va, (void *)(uintptr_t)src, len);
-}
-int clear_guest(guest_va_t dst, size_t len) {
-    return access_guest(CLEAR, dst.va, NULL, len);
 }

@@ -40,9 +40,6 @@ WEAK void arch_context_switch(struct vcpu *prev, struct vcpu *next) {
 WEAK void arch_vcpu_sync_state(struct vcpu *v) {
     (void)v;
 }
-WEAK bool arch_cpu_has_nx(void) {
-    return true;
-}
 WEAK unsigned int arch_cpu_maxphyaddr(void) {
     return 46;
 }

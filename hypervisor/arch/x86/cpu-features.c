@@ -62,10 +62,6 @@ void cpu_features_enable(void) {
 }
 
 /* Without NX the boot code goes no further. */
-bool arch_cpu_has_nx(void) {
-    return true;
-}
-
 unsigned int arch_cpu_maxphyaddr(void) {
     return cpu_features.maxphyaddr;
 }

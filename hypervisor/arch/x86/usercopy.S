@@ -46,22 +46,6 @@ copy_pair_from_guest:
         EXTABLE 1b, guest_copy_fault
         EXTABLE 2b, guest_copy_fault
 
-/* int guest_clear(void *rdi: to, size_t rsi: bytes): 0 or -EFAULT */
-        .globl  guest_clear
-guest_clear:
-        STAC
-        xor     %eax, %eax
-        mov     %rsi, %rcx
-        shr     $3, %rcx
-1:      rep     stosq
-        mov     %esi, %ecx
-        and     $7, %ecx
-2:      rep     stosb
-        CLAC
-        ret
-        EXTABLE 1b, guest_copy_fault
-        EXTABLE 2b, guest_copy_fault
-
 guest_copy_fault:
         CLAC
         mov     $-EFAULT, %eax

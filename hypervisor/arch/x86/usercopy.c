@@ -6,7 +6,6 @@
 
 /* usercopy.S */
 int guest_copy(void *to, const void *from, size_t len);
-int guest_clear(void *to, size_t len);
 
 /*
  * No byte of [va, va + len) is ours, and the sum does not wrap. What is not canonical just
@@ -30,12 +29,6 @@ int copy_to_guest(guest_va_t dst, const void *src, size_t len) {
     if (!len)
         return 0;
     return guest_range_ok(dst.va, len) ? guest_copy((void *)dst.va, src, len) : -EFAULT;
-}
-
-int clear_guest(guest_va_t dst, size_t len) {
-    if (!len)
-        return 0;
-    return guest_range_ok(dst.va, len) ? guest_clear((void *)dst.va, len) : -EFAULT;
 }
 
 void arch_page_clear(void *page) {
