@@ -818,6 +818,18 @@ static void crash_user_stack_unmapped(void) {
     (void)user(u_syscall, 0);
 }
 
+/* With the direction flag set, in which the hypervisor's own code must not run. */
+static void crash_user_fault_backwards(void) {
+    struct trap_info t[2] = {{.vector = 14, .flags = 4, .cs = FLAT_KERNEL_CS, .address = 1}};
+    struct frame f;
+
+    NEED(set_trap_table(t) == 0 && stack_switch(FLAT_KERNEL_SS, window_va(100)) == 0);
+    user_frame(&f, u_read);
+    f.rdi = 0x1000;
+    f.iret.rflags = 0x602;
+    user_run(&f);
+}
+
 static void crash_user_stack_in_the_hole(void) {
     if (stack_switch(FLAT_KERNEL_SS, HV_PRIVATE) < 0)
         refused(); /* Hospes looks at once, Xen when it is used */
@@ -854,6 +866,7 @@ static const struct crash crashes[] = {
     {"iret-frame-in-the-hole", crash_iret_frame_in_the_hole},
     {"no-user-tables", crash_no_user_tables},
     {"user-stack-unmapped", crash_user_stack_unmapped},
+    {"user-fault-backwards", crash_user_fault_backwards},
     {"user-stack-in-the-hole", crash_user_stack_in_the_hole},
     {"user-syscall-stack-in-the-hole", crash_user_syscall_stack_in_the_hole},
     {"event-on-no-stack", crash_event_on_no_stack},

@@ -488,6 +488,7 @@ guest_syscall_in_c:
 
 /* rdx: vcpu, rsp: stack top. The guest kernel's stack is not writable. */
 guest_stack_broken:
+        cld                                     /* after a fault in user mode it is the guest's */
         CLAC
         mov     %rdx, %rbx
         mov     %rbx, %rdi

@@ -95,7 +95,7 @@ void guest_exception(struct vcpu *v) {
 }
 
 void guest_stack_fault(struct vcpu *v) {
-    domain_crash(v->domain, "vcpu %u: syscall with kernel stack %#lx not writable", v->id,
+    domain_crash(v->domain, "vcpu %u: kernel stack %#lx is not writable", v->id,
                  v->arch.kernel_sp);
 }
 
