@@ -213,19 +213,17 @@ void vcpu_sleep_sync(struct vcpu *v) {
         cpu_relax();
 }
 
-void vcpu_interrupt(struct vcpu *v) {
+/*
+ * Also if it has events masked: a guest unmasks by a plain store and a look at the pending bit,
+ * which the processor may do in the other order. Only an interrupt comes after both.
+ */
+void vcpu_kick(struct vcpu *v) {
     unsigned int cpu = READ_ONCE(v->sched.cpu);
 
     if (READ_ONCE(v->sched.stop) & (STOP_BLOCKED | STOP_POLL))
         vcpu_start(v, STOP_BLOCKED | STOP_POLL);
     else if (READ_ONCE(v->sched.running) && cpu != this_cpu()->id)
         arch_cpu_kick(cpu);
-}
-
-void vcpu_kick(struct vcpu *v) {
-    /* One that runs with events masked will look when it unmasks: no need to interrupt it. */
-    if (!READ_ONCE(v->info->evtchn_upcall_mask) || READ_ONCE(v->sched.stop))
-        vcpu_interrupt(v);
 }
 
 /* Pausing. */

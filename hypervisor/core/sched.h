@@ -69,10 +69,8 @@ void vcpu_stop(struct vcpu *v, enum vcpu_stop why);
 void vcpu_start(struct vcpu *v, enum vcpu_stop why);
 void vcpu_sleep_sync(struct vcpu *v);
 
-/* An event is pending for v: end block and poll, or interrupt it if it runs elsewhere. */
+/* An event or NMI is pending for v: end block and poll, or interrupt it if it runs elsewhere. */
 void vcpu_kick(struct vcpu *v);
-/* The same whether or not it has events masked: an NMI. */
-void vcpu_interrupt(struct vcpu *v);
 
 void vcpu_pause(struct vcpu *v);          /* and wait until it is off its cpu */
 void vcpu_pause_nosync(struct vcpu *v);

@@ -151,7 +151,7 @@ static long do_stop_singleshot(struct vcpu *curr, struct vcpu *v, guest_va_t arg
 static long do_send_nmi(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
     (void)curr, (void)arg;
     if (!__atomic_exchange_n(&v->arch.nmi_pending, true, __ATOMIC_SEQ_CST))
-        vcpu_interrupt(v);
+        vcpu_kick(v);
     cpu_raise(WORK_EXIT); /* v may be curr: hypercalls leave by a road that does not look for it */
     return 0;
 }
