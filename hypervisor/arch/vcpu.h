@@ -73,7 +73,6 @@ struct arch_vcpu {
 
     void *fpu;                       /* XSAVE area, 64-byte aligned, one allocation */
     uint64_t xcr0;                   /* guest's XCR0 */
-    uint64_t xcr0_accum;             /* every bit it ever set: what must be saved */
     uint32_t tsc_aux;
 
     void *window;                    /* machine: L1 entries of the descriptor window */

@@ -212,7 +212,6 @@ WEAK int arch_vcpu_set_xcr0(struct vcpu *v, uint64_t xcr0) {
     if (!(xcr0 & 1) || xcr0 & ~arch_xcr0_mask())
         return -EINVAL;
     v->arch.xcr0 = xcr0;
-    v->arch.xcr0_accum |= xcr0;
     return 0;
 }
 WEAK void arch_vcpu_update_cr(struct vcpu *v) {

@@ -86,9 +86,7 @@ void arch_vcpu_fpu_reset(struct vcpu *v) {
     memset(a, 0, area_size);
     a->fcw = FCW_DEFAULT;
     a->mxcsr = MXCSR_DEFAULT;
-    /* A guest that knows nothing of XSAVE uses SSE all the same. */
     v->arch.xcr0 = xcr0_mask & XCR0_X87;
-    v->arch.xcr0_accum = xcr0_mask & (XCR0_X87 | XCR0_SSE);
 }
 
 void arch_vcpu_fpu_load(struct vcpu *v, const void *fxsave_512) {
@@ -107,21 +105,21 @@ int arch_vcpu_set_xcr0(struct vcpu *v, uint64_t xcr0) {
         (xcr0 & XCR0_AVX512 && (xcr0 & (XCR0_AVX | XCR0_AVX512)) != (XCR0_AVX | XCR0_AVX512)))
         return -EINVAL;
     v->arch.xcr0 = xcr0;
-    v->arch.xcr0_accum |= xcr0;
     if (v == current_vcpu())
         load_xcr0(xcr0);
     return 0;
 }
 
+/* All components, whatever the guest has switched on: what it switches on later must be its own. */
 void fpu_save(struct vcpu *v) {
-    uint64_t cr0 = read_cr0(), mask = v->arch.xcr0_accum;
     struct fpu_area *a = v->arch.fpu;
+    uint64_t cr0 = read_cr0();
 
     if (cr0 & CR0_TS)
         __asm__ volatile("clts");
     if (xcr0_mask) {
-        load_xcr0(mask);
-        __asm__ volatile("xsave64 %0" : "+m"(*a) : "a"((uint32_t)mask), "d"(0) : "memory");
+        load_xcr0(xcr0_mask);
+        __asm__ volatile("xsave64 %0" : "+m"(*a) : "a"((uint32_t)xcr0_mask), "d"(0) : "memory");
         load_xcr0(v->arch.xcr0);
     } else {
         __asm__ volatile("fxsave64 %0" : "=m"(*a)::"memory");
@@ -130,13 +128,13 @@ void fpu_save(struct vcpu *v) {
         write_cr0(cr0);
 }
 
-static bool restore_area(const struct fpu_area *a, uint64_t mask) {
+static bool restore_area(const struct fpu_area *a) {
     bool ok = false;
 
     if (xcr0_mask)
         __asm__ volatile("1: xrstor64 %1; mov $1, %0\n2:\n" EXTABLE(1b, 2b)
                          : "+q"(ok)
-                         : "m"(*a), "a"((uint32_t)mask), "d"(0)
+                         : "m"(*a), "a"((uint32_t)xcr0_mask), "d"(0)
                          : "memory");
     else
         __asm__ volatile("1: fxrstor64 %1; mov $1, %0\n2:\n" EXTABLE(1b, 2b)
@@ -156,10 +154,10 @@ void fpu_load(struct vcpu *v) {
      */
     __asm__ volatile("clts; fnclex; ffree %%st(7); fildl %0" ::"m"(zero));
     if (xcr0_mask)
-        load_xcr0(v->arch.xcr0_accum);
-    if (!restore_area(v->arch.fpu, v->arch.xcr0_accum)) {
+        load_xcr0(xcr0_mask);
+    if (!restore_area(v->arch.fpu)) {
         arch_vcpu_fpu_reset(v);
-        (void)restore_area(v->arch.fpu, v->arch.xcr0_accum);
+        (void)restore_area(v->arch.fpu);
     }
     if (xcr0_mask)
         load_xcr0(v->arch.xcr0);
