@@ -221,17 +221,15 @@ uint64_t arch_get_segment_base(struct vcpu *v, unsigned int which) {
 
 /*
  * v is in kernel mode. Some processors keep the old base with a null selector, hence the flat one
- * first.
+ * first. Interrupts stay on, to them GS is nothing: the selector may be the first use of an LDT page.
  */
 int arch_load_user_gs(struct vcpu *v, uint16_t selector) {
-    uint64_t flags = irq_save();
     bool ok;
 
     BUG_ON(!v->arch.kernel_mode);
     __asm__ volatile("swapgs");
     ok = load_gs(FLAT_RING3_DS32) && load_gs(selector);
     __asm__ volatile("swapgs");
-    irq_restore(flags);
     return ok ? 0 : -EFAULT;
 }
 
