@@ -39,6 +39,7 @@ enum {
 #define ICR_STARTUP        0x600
 #define ICR_ASSERT         BIT(14)
 #define ICR_PENDING        BIT(12)
+#define ICR_SELF           (1 << 18)
 #define ICR_ALL_BUT_SELF   (3 << 18)
 #define DIVIDE_BY_1        0x0b
 #define APIC_BASE_ENABLE   BIT(11)
@@ -89,6 +90,10 @@ void apic_send_ipi_mask(const cpumask_t *mask, uint8_t vector) {
 
 void apic_send_ipi_others(uint8_t vector) {
     send(0, ICR_ALL_BUT_SELF | ICR_ASSERT | vector);
+}
+
+void apic_send_ipi_self(uint8_t vector) {
+    apic_write(REG_ICR, ICR_SELF | ICR_ASSERT | vector);
 }
 
 void apic_send_init(uint32_t apic_id) {

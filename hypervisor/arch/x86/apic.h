@@ -23,6 +23,8 @@ void apic_eoi(void);
 void apic_send_ipi(uint32_t apic_id, uint8_t vector);
 void apic_send_ipi_mask(const cpumask_t *cpus, uint8_t vector);
 void apic_send_ipi_others(uint8_t vector);
+/* To this cpu itself; from an NMI, too. */
+void apic_send_ipi_self(uint8_t vector);
 
 /* Start-up of another processor. */
 void apic_send_init(uint32_t apic_id);

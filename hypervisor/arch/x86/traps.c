@@ -1,5 +1,6 @@
 /* Exceptions in C: from the guest (handed to pv) and from the hypervisor (fixed up, or the end). */
 #include "pv/traps.h"
+#include "arch/x86/apic.h"
 #include "arch/x86/entry.h"
 #include "arch/x86/processor.h"
 #include "arch/x86/window.h"
@@ -148,8 +149,9 @@ static void hypervisor_fault(struct cpu_user_regs *regs) {
 }
 
 /*
- * Here anything may be interrupted, also entry and exit code: touch nothing but this stack, and
- * leave a mark where the next exit to dom0 looks. Reason bits are those of port 0x61.
+ * Here anything may be interrupted, also entry and exit code: touch nothing but this stack, leave a
+ * mark where the next exit to dom0 looks, and make this cpu exit. (The work word is not for that: who
+ * sets it first owes the interrupt.) Reason bits are those of port 0x61.
  */
 static void nmi(void) {
     uint8_t reason = inb(0x61) & 0xc0;
@@ -161,7 +163,7 @@ static void nmi(void) {
     dom0->shared_info->arch.nmi_reason =
         reason & 0x80 ? XEN_NMIREASON_pci_serr : XEN_NMIREASON_io_error;
     v->arch.nmi_pending = true;
-    __atomic_fetch_or(&cpus[READ_ONCE(v->sched.cpu)]->work, WORK_EXIT, __ATOMIC_SEQ_CST);
+    apic_send_ipi_self(VECTOR_KICK);
 }
 
 void hypervisor_exception(struct cpu_user_regs *regs) {
