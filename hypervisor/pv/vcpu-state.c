@@ -9,7 +9,7 @@
 #define DR6_ZEROES BIT(12)
 #define DR7_ONES   0x400
 #define DR7_GD     0x2000
-#define DR7_ZEROES (BIT(12) | BIT(14) | BIT(15))
+#define DR7_ZEROES (BIT(11) | BIT(12) | BIT(14) | BIT(15))
 #define DR_RW_IO   2
 
 /* The largest frame is 11 words, and a stack is aligned by up to 15 bytes first. */
@@ -39,13 +39,15 @@ long hypercall_fpu_taskswitch(struct vcpu *curr, uint64_t arg[6]) {
     return 0;
 }
 
-/* Watching a port needs CR4.DE; without it that encoding is undefined. */
-static bool dr7_ok(const struct vcpu *v, uint64_t value) {
+/*
+ * Ports are not to be watched: only we access them, in an NMI too, where a breakpoint would be one
+ * interruption too many.
+ */
+static bool dr7_ok(uint64_t value) {
     if (value & DR7_GD)
         return false;
     for (unsigned int i = 0; i < 4; i++)
-        if (value >> (2 * i) & 3 && (value >> (16 + 4 * i) & 3) == DR_RW_IO &&
-            !(v->arch.cr4 & CR4_DE))
+        if (value >> (2 * i) & 3 && (value >> (16 + 4 * i) & 3) == DR_RW_IO)
             return false;
     return true;
 }
@@ -68,7 +70,7 @@ int pv_set_debugreg(struct vcpu *v, unsigned int reg, uint64_t value) {
         break;
     case 7:
         value = (value & 0xffffffff & ~DR7_ZEROES) | DR7_ONES;
-        if (!dr7_ok(v, value))
+        if (!dr7_ok(value))
             return -EPERM;
         break;
     default:
