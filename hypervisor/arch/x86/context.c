@@ -111,7 +111,7 @@ static void load_gdt(uint64_t base) {
     const struct PACKED {
         uint16_t limit;
         uint64_t base;
-    } gdtr = {GDT_HV_FIRST + PAGE_SIZE - 1, base};
+    } gdtr = {GDT_LIMIT, base};
 
     __asm__ volatile("lgdt %0" ::"m"(gdtr));
 }

@@ -41,6 +41,7 @@
 
 /* The hypervisor's part of every GDT: page 14, selectors 0xe000 and up (FLAT_RING3_* are ABI). */
 #define GDT_HV_FIRST   0xe000
+#define GDT_LIMIT      0xe7ff                   /* the page's other half holds the TSS */
 #define HV_CS          0xe008
 #define HV_DS          0xe010
 #define HV_TSS         0xe040                   /* 16 bytes */

@@ -10,7 +10,7 @@
 _Static_assert(sizeof(struct cpu) <= CPU_AREA_SIZE, "layout.h: CPU_AREA_SIZE");
 
 /* The GDT page holds the last page's worth of descriptors; the TSS lives in its unused half. */
-#define TSS_OFFSET 2048
+#define TSS_OFFSET (GDT_LIMIT + 1 - GDT_HV_FIRST)
 
 /* Type and rights byte, and the long / 32-bit flags, of flat segments. */
 #define DESC_FLAT   UINT64_C(0x00cf92000000ffff)
@@ -89,8 +89,7 @@ INIT_TEXT int percpu_create(unsigned int id) {
 }
 
 void percpu_load(const void *gdt_page) {
-    struct table_pointer gdtr = {FIRST_RESERVED_GDT_BYTE + PAGE_SIZE - 1,
-                                 (uintptr_t)gdt_page - FIRST_RESERVED_GDT_BYTE};
+    struct table_pointer gdtr = {GDT_LIMIT, (uintptr_t)gdt_page - FIRST_RESERVED_GDT_BYTE};
 
     __asm__ volatile("lgdt %0\n\t"
                      "pushq %1\n\t"
