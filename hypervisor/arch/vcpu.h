@@ -40,7 +40,7 @@ struct arch_vcpu {
     bool ts;                         /* virtual CR0.TS                             */
     bool nmi_masked;                 /* an NMI is being handled, until iret        */
     bool nmi_pending;
-    bool fpu_initialised;
+    bool shows_iopl;                 /* the domain has VMASST_TYPE_architectural_iopl */
     uint32_t cr4;                    /* the guest's view of CR4                    */
 
     /* Page tables: mfns; each non-zero one holds a PAGE_L4 type reference. */

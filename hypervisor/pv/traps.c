@@ -236,13 +236,13 @@ void pv_guest_sysenter(struct vcpu *v) {
         pv_inject(v, VEC_GP, 0);
 }
 
-/* The fast road masks events and knows nothing of a virtual IOPL. */
+/* The fast roads know nothing of a virtual IOPL, that of page faults masks events. */
 void pv_update_fault_path(struct vcpu *v) {
     const struct trap_info *ti = &v->arch.traps[VEC_PF];
-    bool plain = TI_GET_IF(ti) &&
-                 !(v->domain->vm_assist & 1u << VMASST_TYPE_architectural_iopl);
 
-    WRITE_ONCE(v->arch.page_fault_eip, plain ? ti->address : 0);
+    v->arch.shows_iopl = READ_ONCE(v->domain->vm_assist) & 1u << VMASST_TYPE_architectural_iopl;
+    WRITE_ONCE(v->arch.page_fault_eip,
+               TI_GET_IF(ti) && !v->arch.shows_iopl ? ti->address : 0);
 }
 
 /* ---- set_trap_table(traps): NULL clears, an address of 0 ends ---- */

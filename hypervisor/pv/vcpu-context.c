@@ -100,8 +100,8 @@ int pv_vcpu_context_load(struct vcpu *v, const struct vcpu_guest_context *c) {
         return rc;
     pv_set_ldt(v, c->ldt_base, (unsigned int)c->ldt_ents);
     load_regs(v, c);
-    load_entries(v, c);
     load_control(v, c);
+    load_entries(v, c);
     __atomic_store_n(&v->initialised, true, __ATOMIC_RELEASE);
     return 0;
 }

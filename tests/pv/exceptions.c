@@ -564,6 +564,30 @@ static void user_faults(void) {
     NEED(set_debugreg(7, 0x400) == 0);
 }
 
+/* With the assist, IOPL is part of every frame, on whatever road it comes and goes. */
+static void user_iopl(void) {
+    static const struct {
+        const char *name, *code;
+    } ways[] = {{"syscall", u_syscall}, {"#PF", u_read}, {"#UD", u_ud2}};
+    struct series s = {.name = "with the assist, frames carry IOPL both ways"};
+    struct frame f;
+
+    NEED(vm_assist(VMASST_CMD_enable, VMASST_TYPE_architectural_iopl) == 0);
+    for (unsigned int i = 0; i < 2 * ARRAY_LEN(ways); i++) {
+        uint64_t iopl = i & 1 ? 0 : 0x3000;
+
+        user_frame(&f, ways[i / 2].code);
+        f.rdi = 0x1000;
+        f.iret.rflags = 0x202 | iopl;
+        user_run(&f);
+        series_case(&s, (f.iret.rflags & 0x3000) == iopl, "%s: went with %#lx, rflags %#lx",
+                    ways[i / 2].name, iopl, f.iret.rflags);
+    }
+    series_end(&s);
+    NEED(vm_assist(VMASST_CMD_disable, VMASST_TYPE_architectural_iopl) == 0);
+    (void)user(u_ud2, 0);
+}
+
 static void user_iret_frames(void) {
     static const uint64_t wrong[] = {3,      0xb,    0x1b,   0x33,   0xe003,
                                      0xe00b, 0xe013, 0xe03b, 0xfffb, 0x7};
@@ -889,6 +913,7 @@ void test_main(void) {
     user_entry();
     user_faults();
     user_iret_frames();
+    user_iopl();
     compat_mode();
     compat_kernel();
     event_callback();

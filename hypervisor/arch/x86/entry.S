@@ -444,6 +444,8 @@ guest_syscall:
         je      guest_syscall_in_c
         cmpb    $0, INFO_mask(%rax)
         jne     guest_syscall_in_c
+        cmpb    $0, V_shows_iopl(%rdx)
+        jne     guest_syscall_in_c
         movb    $1, INFO_mask(%rax)
         movb    $1, V_kernel_mode(%rdx)
         mov     V_kernel_cr3(%rdx), %rax
@@ -498,7 +500,8 @@ guest_stack_broken:
 
 /*
  * The iret hypercall, rsp: vcpu. Common form: returns with events on and none pending, no NMI
- * about, to a user mode that has a page table, or to kernel mode. Everything else: the C handler.
+ * about, no IOPL to keep, to a user mode that has a page table, or to kernel mode. Everything else:
+ * the C handler.
  * The frame is read once, onto our stack, and judged there.
  */
 guest_iret:
@@ -529,7 +532,7 @@ guest_iret:
         and     $(RFLAGS_FORCED | RFLAGS_IF), %eax
         cmp     $RFLAGS_IF, %eax
         jne     guest_iret_in_c
-        cmpw    $0, V_nmi_masked(%rdx)          /* and nmi_pending behind it */
+        testl   $0xffffff, V_nmi_masked(%rdx)   /* and nmi_pending and shows_iopl behind it */
         jne     guest_iret_in_c
         mov     V_info(%rdx), %rax
         cmpb    $0, INFO_pending(%rax)

@@ -47,6 +47,12 @@ void asm_offsets(void) {
     VCPU(page_fault_eip, page_fault_eip);
     VCPU(nmi_masked, nmi_masked);
     VCPU(nmi_pending, nmi_pending);
+    VCPU(shows_iopl, shows_iopl);
+    _Static_assert(offsetof(struct arch_vcpu, nmi_pending) ==
+                           offsetof(struct arch_vcpu, nmi_masked) + 1 &&
+                       offsetof(struct arch_vcpu, shows_iopl) ==
+                           offsetof(struct arch_vcpu, nmi_masked) + 2,
+                   "entry.S: guest_iret looks at all three");
     VCPU(kernel_cr3, kernel_cr3);
     VCPU(user_cr3, user_cr3);
     VCPU(kernel_sp, kernel_sp);
