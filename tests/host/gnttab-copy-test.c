@@ -31,7 +31,8 @@ static void start(void) {
 /* --- copy --------------------------------------------------------------------------------------- */
 
 static struct gnttab_copy_ptr granted(unsigned int dom, uint32_t ref, unsigned int offset) {
-    return (struct gnttab_copy_ptr){.u.ref = ref, .domid = (domid_t)dom, .offset = (uint16_t)offset};
+    return (struct gnttab_copy_ptr){
+        .u.ref = ref, .domid = (domid_t)dom, .offset = (uint16_t)offset};
 }
 
 static struct gnttab_copy_ptr frame(const struct page *pg, unsigned int offset) {

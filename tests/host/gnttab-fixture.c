@@ -354,12 +354,13 @@ static void count_handles(const struct domain *d) {
         if (mt->state == MAPTRACK_FREE)
             continue;
         compare("state of handle", h, mt->state, MAPTRACK_LIVE);
-        compare("uses of handle", h, mt->held,
-                mt->flags & (GNTMAP_host_map | GNTMAP_device_map));
+        compare("uses of handle", h, mt->held, mt->flags & (GNTMAP_host_map | GNTMAP_device_map));
         want_domain[mt->granter->domid]++;
         if (mt->flags & GNTMAP_device_map)
-            count(mfn_of(mt->granter->gnttab->active[mt->ref / GRANTS_PER_FRAME]
-                                                    [mt->ref % GRANTS_PER_FRAME].mfn), t);
+            count(mfn_of(mt->granter->gnttab
+                             ->active[mt->ref / GRANTS_PER_FRAME][mt->ref % GRANTS_PER_FRAME]
+                             .mfn),
+                  t);
     }
 }
 

@@ -52,7 +52,8 @@ long gf_set_pte(unsigned int n, uint64_t val);
 /* The granter's word. */
 struct grant_entry_v1 *gf_entry(unsigned int dom, uint32_t ref);
 /* Domain `dom` grants a frame as ref to another. flags: GTF_readonly or 0. */
-void gf_grant(unsigned int dom, uint32_t ref, unsigned int to, const struct page *pg, uint16_t flags);
+void gf_grant(unsigned int dom, uint32_t ref, unsigned int to, const struct page *pg,
+              uint16_t flags);
 
 /* grant_table_op of the current vcpu on n elements, which come back; until it is done. */
 extern unsigned int gf_rounds;

@@ -105,7 +105,8 @@ TEST(user_space_mappings_are_named_by_their_entry) {
     at = gf_pte_address(1, 30);
     EXPECT_EQ(gf_map(2, REF, at, flags, &handle), GNTST_okay);
     EXPECT_EQ(*gf_pte(1, 30) & (PTE_AVL | PTE_GUEST_KERNEL), BIT(9));
-    EXPECT_EQ(unmap(handle, gf_va(30), 0), GNTST_general_error); /* it is still an entry's address */
+    EXPECT_EQ(unmap(handle, gf_va(30), 0),
+              GNTST_general_error); /* it is still an entry's address */
     EXPECT_EQ(unmap(handle, at, 0), GNTST_okay);
     EXPECT_EQ(gf_map(2, REF, gf_pte_address(2, 30), flags, &handle), GNTST_general_error);
     EXPECT_CONSISTENT();
@@ -283,8 +284,11 @@ TEST(device_mappings_hold_the_frame_themselves) {
 }
 
 TEST(two_uses_of_one_handle_end_one_by_one_or_together) {
-    static const struct { bool host, dev; } steps[][2] = {
-        {{true, true}, {false, false}}, {{true, false}, {false, true}}, {{false, true}, {true, false}}};
+    static const struct {
+        bool host, dev;
+    } steps[][2] = {{{true, true}, {false, false}},
+                    {{true, false}, {false, true}},
+                    {{false, true}, {true, false}}};
     uint32_t handle;
 
     start();
@@ -476,7 +480,8 @@ TEST(unmap_and_replace_moves_another_mapping_there) {
     EXPECT_CONSISTENT();
     EXPECT_EQ(gf_op(GNTTABOP_unmap_and_replace, &op), GNTST_bad_handle);
 
-    EXPECT_EQ(gf_map(2, REF, gf_pte_address(1, 40), HOST | GNTMAP_contains_pte, &handle), GNTST_okay);
+    EXPECT_EQ(gf_map(2, REF, gf_pte_address(1, 40), HOST | GNTMAP_contains_pte, &handle),
+              GNTST_okay);
     op = (struct gnttab_unmap_and_replace){gf_pte_address(1, 40), AT(0), handle, 0};
     EXPECT_EQ(gf_op(GNTTABOP_unmap_and_replace, &op), GNTST_general_error);
     EXPECT_CONSISTENT();
@@ -560,7 +565,11 @@ TEST(a_grantee_that_dies_leaves_nothing_behind) {
 
     start();
     for (unsigned int i = 0; i < 50; i++)
-        EXPECT_EQ(gf_map(2, REF, AT(i), i % 3 ? HOST : i % 2 ? DEV : DEV | HOST | RO, &handle),
+        EXPECT_EQ(gf_map(2, REF, AT(i),
+                         i % 3   ? HOST
+                         : i % 2 ? DEV
+                                 : DEV | HOST | RO,
+                         &handle),
                   GNTST_okay);
     EXPECT_CONSISTENT();
     gf_run(0, 0);

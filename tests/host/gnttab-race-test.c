@@ -119,8 +119,8 @@ static void use(uint32_t random) {
     case 4:
         for (unsigned int i = 0; i < 3; i++)
             unmap[i] = (struct gnttab_unmap_grant_ref){
-                random >> 17 & 1 ? gf_va(GF_FREE + ((at + i) & 7)) : 0,
-                random >> 18 & 1 ? bus : 0, (handle + i) & 15, 0};
+                random >> 17 & 1 ? gf_va(GF_FREE + ((at + i) & 7)) : 0, random >> 18 & 1 ? bus : 0,
+                (handle + i) & 15, 0};
         (void)op(GNTTABOP_unmap_grant_ref, unmap, 3);
         break;
     case 5:
@@ -294,7 +294,8 @@ static void give(uint32_t random) {
     struct gnttab_transfer transfer = {
         .mfn = page_to_mfn(pg).n, .domid = (domid_t)to, .ref = 20 + (random >> 2 & 1)};
 
-    *gf_entry(dom, 20 + (random >> 3 & 1)) = (struct grant_entry_v1){GTF_accept_transfer, (domid_t)to, 0};
+    *gf_entry(dom, 20 + (random >> 3 & 1)) =
+        (struct grant_entry_v1){GTF_accept_transfer, (domid_t)to, 0};
     if (random >> 4 & 1)
         (void)op(GNTTABOP_transfer, &transfer, 1);
     else if (gf_set_pte(GF_FREE + dom, page_to_mfn(pg).n << PAGE_SHIFT | 7) == 0)

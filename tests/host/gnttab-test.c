@@ -187,11 +187,16 @@ TEST(there_is_version_1_only) {
 }
 
 TEST(results_that_cannot_be_written_back_are_efault) {
-    static const unsigned int cmds[] = {GNTTABOP_setup_table,  GNTTABOP_query_size,
-                                        GNTTABOP_set_version,  GNTTABOP_get_version,
-                                        GNTTABOP_copy,         GNTTABOP_map_grant_ref,
-                                        GNTTABOP_transfer,     GNTTABOP_swap_grant_ref,
-                                        GNTTABOP_unmap_grant_ref, GNTTABOP_unmap_and_replace,
+    static const unsigned int cmds[] = {GNTTABOP_setup_table,
+                                        GNTTABOP_query_size,
+                                        GNTTABOP_set_version,
+                                        GNTTABOP_get_version,
+                                        GNTTABOP_copy,
+                                        GNTTABOP_map_grant_ref,
+                                        GNTTABOP_transfer,
+                                        GNTTABOP_swap_grant_ref,
+                                        GNTTABOP_unmap_grant_ref,
+                                        GNTTABOP_unmap_and_replace,
                                         GNTTABOP_get_status_frames};
 
     gf_start();
