@@ -123,8 +123,9 @@ clean:
 check:
 	tests/style/check-includes
 	tests/style/check-style
+	tests/style/check-tests
 	tests/abi/run || [ $$? = 77 ]
-	CC=gcc tests/host/run
+	CC=gcc COV=1 tests/host/run
 	CC=clang tests/host/run
 
 test:

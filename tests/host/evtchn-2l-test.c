@@ -1,5 +1,7 @@
-/* links: core/evtchn.c core/evtchn-2l.c core/evtchn-fifo.c core/pirq.c core/page.c core/tlb.c lib/lock.c arch/fake/fake.c arch/fake/guest.c arch/fake/stubs.c tests/host/evtchn-fixture.c */
-/* The three levels of a pending event: its bit, its selector bit, the upcall; and what stops it on the way. */
+/* links: core/evtchn.c core/evtchn-2l.c core/evtchn-fifo.c core/pirq.c core/page.c core/tlb.c */
+/* links: lib/lock.c arch/fake/fake.c arch/fake/guest.c arch/fake/stubs.c */
+/* links: tests/host/evtchn-fixture.c */
+/* Three levels of a pending event: its bit, its selector bit, the upcall; and what stops it. */
 #include "core/evtchn-internal.h"
 #include "evtchn-fixture.h"
 

@@ -1,6 +1,4 @@
-/* links: core/gnttab.c core/gnttab-map.c core/gnttab-copy.c core/domain-memory.c core/page.c core/heap.c */
-/* links: core/slab.c core/page-list.c core/tlb.c lib/lock.c pv/mmu-validate.c pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c pv/mmu-teardown.c pv/mmu-grant.c */
-/* links: arch/fake/fake.c arch/fake/guest.c arch/fake/stubs.c tests/host/gnttab-fixture.c */
+/* links: arch/fake/guest.c tests/host/gnttab-fixture.c */
 /* Copying between frames, and giving frames away. Domain 1 acts; 0 and 2 grant and receive. */
 #include <string.h>
 
@@ -28,7 +26,7 @@ static void start(void) {
     gf_grant(2, REF, 1, theirs, 0);
 }
 
-/* --- copy --------------------------------------------------------------------------------------- */
+/* --- copy ----------------------------------------------------------------------------------- */
 
 static struct gnttab_copy_ptr granted(unsigned int dom, uint32_t ref, unsigned int offset) {
     return (struct gnttab_copy_ptr){
@@ -140,7 +138,7 @@ TEST(a_copy_waits_for_a_frame_that_just_changes_its_use) {
     gf_finish();
 }
 
-/* --- transfer ------------------------------------------------------------------------------------- */
+/* --- transfer ------------------------------------------------------------------------------- */
 
 static int transfer(uint64_t mfn, domid_t to, uint32_t ref) {
     struct gnttab_transfer op = {.mfn = mfn, .domid = to, .ref = ref};

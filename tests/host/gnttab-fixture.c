@@ -1,3 +1,7 @@
+/* links: core/gnttab.c core/gnttab-map.c core/gnttab-copy.c core/domain-memory.c core/page.c */
+/* links: core/heap.c core/slab.c core/page-list.c core/tlb.c lib/lock.c pv/mmu-validate.c */
+/* links: pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c pv/mmu-teardown.c pv/mmu-grant.c */
+/* links: arch/fake/fake.c arch/fake/stubs.c */
 #include "gnttab-fixture.h"
 
 #include <stdio.h>
@@ -19,7 +23,7 @@ static struct domain *all[GF_DOMAINS]; /* also those that gf_destroy() has ended
 static bool ended[GF_DOMAINS];
 static uint64_t free_at_start;
 
-/* --- what grants and page tables call ---------------------------------------------------------- */
+/* --- what grants and page tables call ------------------------------------------------------- */
 
 struct domain *domain_get(struct domain *d) {
     __atomic_fetch_add(&d->refs, 1, __ATOMIC_SEQ_CST);
@@ -70,7 +74,7 @@ void printk_guest(const struct domain *d, enum log_level level, const char *fmt,
     (void)d, (void)level, (void)fmt;
 }
 
-/* --- domains ------------------------------------------------------------------------------------ */
+/* --- domains -------------------------------------------------------------------------------- */
 
 struct page *gf_page(unsigned int dom) {
     struct page *pg = domain_populate(gf[dom].d, M2P_INVALID, 0, 0, HEAP_ZERO);
@@ -221,7 +225,7 @@ void gf_finish(void) {
     this_cpu()->current = NULL;
 }
 
-/* --- operations ----------------------------------------------------------------------------------- */
+/* --- operations ----------------------------------------------------------------------------- */
 
 struct grant_entry_v1 *gf_entry(unsigned int dom, uint32_t ref) {
     return &all[dom]->gnttab->shared[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME];
@@ -277,7 +281,7 @@ int gf_unmap(uint32_t handle, uint64_t host_addr, uint64_t dev_bus_addr) {
     return gf_op(GNTTABOP_unmap_grant_ref, &op);
 }
 
-/* --- the recount ------------------------------------------------------------------------------------ */
+/* --- the recount ---------------------------------------------------------------------------- */
 
 static uint64_t want_refs[GF_FRAMES], want_type[GF_FRAMES];
 static uint32_t want_domain[GF_DOMAINS];
@@ -321,7 +325,7 @@ static void count_page(const struct page *pg) {
     }
 }
 
-/* Pins of the domain's entries that no handle accounts for are too many, and the other way round. */
+/* Each pin of an entry is accounted for by a handle, and the other way round. */
 static void count_pins(const struct domain *d, uint32_t ref) {
     const struct grant_active *act =
         &d->gnttab->active[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME];

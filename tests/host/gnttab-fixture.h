@@ -1,12 +1,7 @@
 /*
- * Three domains with page tables and grant tables of the real code, on the fake machine, and a recount of
- * everything a grant may hold: references and types of frames, pins, references of domains. Link
- *
- * core/gnttab.c core/gnttab-map.c core/gnttab-copy.c core/domain-memory.c core/page.c
- * core/heap.c core/slab.c core/page-list.c core/tlb.c lib/lock.c pv/mmu-validate.c pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c
- * pv/mmu-teardown.c pv/mmu-grant.c arch/fake/fake.c arch/fake/stubs.c tests/host/gnttab-fixture.c
- *
- * and arch/fake/guest.c or guest copies of the test's own.
+ * Three domains with page tables and grant tables of the real code, on the fake machine, and a
+ * recount of everything a grant may hold: references and types of frames, pins, references of
+ * domains. Link it with arch/fake/guest.c, or with guest copies of the test's own.
  */
 #ifndef GNTTAB_FIXTURE_H
 #define GNTTAB_FIXTURE_H
@@ -40,7 +35,7 @@ void gf_finish(void);
 /* This thread runs that vcpu now. */
 struct vcpu *gf_run(unsigned int dom, unsigned int vcpu);
 
-/* A frame of a domain; its entry for page n of its guest's memory; the address of that entry for a hypercall. */
+/* A frame of a domain; its L1 entry for page n of its guest's memory; that entry's address. */
 struct page *gf_page(unsigned int dom);
 uint64_t *gf_pte(unsigned int dom, unsigned int n);
 uint64_t gf_pte_address(unsigned int dom, unsigned int n);
@@ -64,7 +59,7 @@ long gf_ops(unsigned int cmd, void *ops, size_t size, unsigned int n);
 int gf_map(unsigned int dom, uint32_t ref, uint64_t host_addr, uint32_t flags, uint32_t *handle);
 int gf_unmap(uint32_t handle, uint64_t host_addr, uint64_t dev_bus_addr);
 
-/* End a domain as domain_destroy does, up to dropping the last reference but those that others hold. */
+/* End a domain as domain_destroy does: it goes with the last reference that others hold. */
 void gf_destroy(unsigned int dom);
 /* Is that domain's struct freed, now that nobody refers to it any more? Frees it. */
 bool gf_gone(unsigned int dom);

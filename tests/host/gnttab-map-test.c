@@ -1,6 +1,4 @@
-/* links: core/gnttab.c core/gnttab-map.c core/gnttab-copy.c core/domain-memory.c core/page.c core/heap.c */
-/* links: core/slab.c core/page-list.c core/tlb.c lib/lock.c pv/mmu-validate.c pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c pv/mmu-teardown.c pv/mmu-grant.c */
-/* links: arch/fake/fake.c arch/fake/guest.c arch/fake/stubs.c arch/fake/alloc-fail.c tests/host/gnttab-fixture.c */
+/* links: arch/fake/guest.c arch/fake/alloc-fail.c tests/host/gnttab-fixture.c */
 /* flags: -Wl,--wrap=heap_alloc,--wrap=heap_alloc_virt,--wrap=mem_alloc,--wrap=mem_alloc_array */
 /*
  * Mapping and unmapping: domain 1 uses frames of domain 2. After every step everything that
@@ -352,7 +350,7 @@ TEST(handles_of_one_frame_may_be_mixed_up) {
     gf_finish();
 }
 
-/* --- batches, flushes ----------------------------------------------------------------------------- */
+/* --- batches, flushes ----------------------------------------------------------------------- */
 
 static void still_in_use(void) {
     EXPECT_EQ(in_use(), USED);
@@ -488,7 +486,7 @@ TEST(unmap_and_replace_moves_another_mapping_there) {
     gf_finish();
 }
 
-/* --- giving way --------------------------------------------------------------------------------------- */
+/* --- giving way ----------------------------------------------------------------------------- */
 
 TEST(a_frame_that_just_changes_its_use_is_waited_for) {
     uint64_t arg[6] = {GNTTABOP_map_grant_ref, GF_ARGS, 1};
@@ -539,7 +537,7 @@ TEST(a_table_that_is_half_taken_apart_is_taken_apart_first) {
     gf_finish();
 }
 
-/* --- ends ------------------------------------------------------------------------------------------------ */
+/* --- ends ----------------------------------------------------------------------------------- */
 
 TEST(a_granter_that_dies_goes_when_its_last_frame_is_unmapped) {
     uint32_t host, dev;

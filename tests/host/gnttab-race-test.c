@@ -1,11 +1,10 @@
-/* links: core/gnttab.c core/gnttab-map.c core/gnttab-copy.c core/domain-memory.c core/page.c core/heap.c */
-/* links: core/slab.c core/page-list.c core/tlb.c lib/lock.c pv/mmu-validate.c pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c pv/mmu-teardown.c pv/mmu-grant.c */
-/* links: arch/fake/fake.c arch/fake/stubs.c tests/host/gnttab-fixture.c */
+/* links: tests/host/gnttab-fixture.c */
 /* flags: -pthread */
 /*
- * Three cpus at once: two vcpus of domain 1 map, unmap and copy the same grants by the same handles, while
- * domain 2 revokes, scribbles and gives frames away. Afterwards every reference is where the recount expects
- * it; no lock order is broken (debug locks); and a frame whose grant was taken back is not written any more.
+ * Three cpus at once: two vcpus of domain 1 map, unmap and copy the same grants by the same
+ * handles, while domain 2 revokes, scribbles and gives frames away. Afterwards every reference is
+ * where the recount expects it; no lock order is broken (debug locks); and a frame whose grant was
+ * taken back is not written any more.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -29,7 +28,6 @@ int copy_from_guest(void *dst, guest_va_t src, size_t len) {
     memcpy(dst, (void *)(uintptr_t)src.va, len);
     return 0;
 }
-
 int copy_pair_from_guest(uint64_t dst[2], guest_va_t src) {
     return copy_from_guest(dst, src, 2 * sizeof(*dst));
 }

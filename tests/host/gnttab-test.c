@@ -1,8 +1,6 @@
-/* links: core/gnttab.c core/gnttab-map.c core/gnttab-copy.c core/domain-memory.c core/page.c core/heap.c */
-/* links: core/slab.c core/page-list.c core/tlb.c lib/lock.c pv/mmu-validate.c pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c pv/mmu-teardown.c pv/mmu-grant.c */
-/* links: arch/fake/fake.c arch/fake/guest.c arch/fake/stubs.c arch/fake/alloc-fail.c tests/host/gnttab-fixture.c */
+/* links: arch/fake/guest.c arch/fake/alloc-fail.c tests/host/gnttab-fixture.c */
 /* flags: -Wl,--wrap=heap_alloc,--wrap=heap_alloc_virt,--wrap=mem_alloc,--wrap=mem_alloc_array */
-/* The table itself: growth, versions, who may ask; and what all sub-ops on arrays have in common. */
+/* The table itself: growth, versions, who may ask; and what all sub-ops have in common. */
 #include <string.h>
 
 #include "core/heap.h"

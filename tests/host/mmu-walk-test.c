@@ -1,4 +1,6 @@
-/* links: pv/mmu-validate.c pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c pv/mmu-teardown.c core/page.c core/page-list.c core/tlb.c lib/lock.c tests/host/mmu-fixture.c */
+/* links: pv/mmu-validate.c pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c */
+/* links: pv/mmu-teardown.c core/page.c core/page-list.c core/tlb.c lib/lock.c */
+/* links: tests/host/mmu-fixture.c */
 /* Walks of tables that are right, wrong, hostile or gone. */
 #include "mmu-fixture.h"
 
