@@ -285,8 +285,6 @@ int gnttab_swap_one(struct vcpu *curr, const struct gnttab_swap_grant_ref *op) {
     return rc;
 }
 
-/* --- sub-ops on the table itself -------------------------------------------------------------- */
-
 static int granter_of(struct vcpu *curr, domid_t id, struct domain **d) {
     if (id == DOMID_SELF || id == curr->domain->domid) {
         *d = domain_get(curr->domain);
@@ -316,128 +314,128 @@ static int setup_frames(struct domain *d, const struct gnttab_setup_table *op) {
     return GNTST_okay;
 }
 
-static long do_setup_table(struct vcpu *curr, guest_va_t at, uint32_t count) {
-    struct gnttab_setup_table op;
-    struct domain *d;
+/* --- sub-ops by element ----------------------------------------------------------------------- */
 
-    if (count != 1)
-        return -EINVAL;
-    if (copy_from_guest(&op, at, sizeof(op)))
-        return -EFAULT;
-    op.status = (int16_t)granter_of(curr, op.dom, &d);
-    if (op.status == GNTST_okay) {
-        op.status = (int16_t)setup_frames(d, &op);
-        domain_put(d);
-    }
-    return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
-}
-
-static long do_query_size(struct vcpu *curr, guest_va_t at, uint32_t count) {
-    struct gnttab_query_size op;
-    struct domain *d;
-
-    if (count != 1)
-        return -EINVAL;
-    if (copy_from_guest(&op, at, sizeof(op)))
-        return -EFAULT;
-    op.status = (int16_t)granter_of(curr, op.dom, &d);
-    if (op.status == GNTST_okay) {
-        op.nr_frames = READ_ONCE(d->gnttab->nr_frames);
-        op.max_nr_frames = d->gnttab->max_frames;
-        domain_put(d);
-    }
-    return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
-}
-
-/* There is version 1 only. A guest that asks for 2 is told no and uses 1, as Linux does. */
-static long do_set_version(struct vcpu *curr, guest_va_t at, uint32_t count) {
-    struct gnttab_set_version op;
-    uint32_t wanted;
-
-    (void)curr;
-    if (count != 1)
-        return -EINVAL;
-    if (copy_from_guest(&op, at, sizeof(op)))
-        return -EFAULT;
-    wanted = op.version;
-    op.version = 1;
-    if (copy_to_guest(at, &op, sizeof(op)))
-        return -EFAULT;
-    return wanted == 1 ? 0 : wanted == 2 ? -ENOSYS : -EINVAL;
-}
-
-static long do_get_version(struct vcpu *curr, guest_va_t at, uint32_t count) {
-    struct gnttab_get_version op;
-    struct domain *d;
-
-    if (count != 1)
-        return -EINVAL;
-    if (copy_from_guest(&op, at, sizeof(op)))
-        return -EFAULT;
-    switch (granter_of(curr, op.dom, &d)) {
-    case GNTST_okay:
-        break;
-    case GNTST_permission_denied:
-        return -EPERM;
-    default:
-        return -ESRCH;
-    }
-    op.version = 1;
-    domain_put(d);
-    return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
-}
-
-static long do_get_status_frames(struct vcpu *curr, guest_va_t at, uint32_t count) {
-    struct gnttab_get_status_frames op;
-
-    (void)curr;
-    if (count != 1)
-        return -EINVAL;
-    if (copy_from_guest(&op, at, sizeof(op)))
-        return -EFAULT;
-    op.status = GNTST_general_error; /* version 2's */
-    return copy_to_guest(at, &op, sizeof(op)) ? -EFAULT : 0;
-}
-
-/* --- sub-ops on arrays ------------------------------------------------------------------------- */
-
-union array_element {
+union element {
     struct gnttab_map_grant_ref map;
     struct gnttab_copy copy;
     struct gnttab_transfer transfer;
     struct gnttab_swap_grant_ref swap;
+    struct gnttab_setup_table setup;
+    struct gnttab_query_size size;
+    struct gnttab_set_version set_version;
+    struct gnttab_get_version get_version;
+    struct gnttab_get_status_frames status_frames;
 };
 
-static int16_t run_map(struct vcpu *curr, union array_element *op) {
-    return op->map.status = (int16_t)gnttab_map_one(curr, &op->map);
+/* A GNTST_* goes into the element and is no error of the call; -ERESTART is not for the guest. */
+static int put_status(int16_t *status, int rc) {
+    if (rc == -ERESTART)
+        return rc;
+    *status = (int16_t)rc;
+    return 0;
 }
-static int16_t run_copy(struct vcpu *curr, union array_element *op) {
-    return op->copy.status = (int16_t)gnttab_copy_one(curr, &op->copy);
+
+static int do_map(struct vcpu *curr, union element *op) {
+    return put_status(&op->map.status, gnttab_map_one(curr, &op->map));
 }
-static int16_t run_transfer(struct vcpu *curr, union array_element *op) {
-    return op->transfer.status = (int16_t)gnttab_transfer_one(curr, &op->transfer);
+static int do_copy(struct vcpu *curr, union element *op) {
+    return put_status(&op->copy.status, gnttab_copy_one(curr, &op->copy));
 }
-static int16_t run_swap(struct vcpu *curr, union array_element *op) {
-    return op->swap.status = (int16_t)gnttab_swap_one(curr, &op->swap);
+static int do_transfer(struct vcpu *curr, union element *op) {
+    return put_status(&op->transfer.status, gnttab_transfer_one(curr, &op->transfer));
 }
+static int do_swap(struct vcpu *curr, union element *op) {
+    return put_status(&op->swap.status, gnttab_swap_one(curr, &op->swap));
+}
+
+static int do_setup_table(struct vcpu *curr, union element *op) {
+    struct domain *d;
+    int rc = granter_of(curr, op->setup.dom, &d);
+
+    if (rc == GNTST_okay) {
+        rc = setup_frames(d, &op->setup);
+        domain_put(d);
+    }
+    return put_status(&op->setup.status, rc);
+}
+
+static int do_query_size(struct vcpu *curr, union element *op) {
+    struct domain *d;
+    int rc = granter_of(curr, op->size.dom, &d);
+
+    if (rc == GNTST_okay) {
+        op->size.nr_frames = READ_ONCE(d->gnttab->nr_frames);
+        op->size.max_nr_frames = d->gnttab->max_frames;
+        domain_put(d);
+    }
+    return put_status(&op->size.status, rc);
+}
+
+/* There is version 1 only. A guest that asks for 2 is told no and uses 1, as Linux does. */
+static int do_set_version(struct vcpu *curr, union element *op) {
+    uint32_t wanted = op->set_version.version;
+
+    (void)curr;
+    op->set_version.version = 1;
+    return wanted == 1 ? 0 : wanted == 2 ? -ENOSYS : -EINVAL;
+}
+
+static int do_get_version(struct vcpu *curr, union element *op) {
+    struct domain *d;
+    int rc = granter_of(curr, op->get_version.dom, &d);
+
+    if (rc != GNTST_okay)
+        return rc == GNTST_permission_denied ? -EPERM : -ESRCH;
+    op->get_version.version = 1;
+    domain_put(d);
+    return 0;
+}
+
+static int do_get_status_frames(struct vcpu *curr, union element *op) {
+    (void)curr;
+    return put_status(&op->status_frames.status, GNTST_general_error); /* version 2's */
+}
+
+static const struct gnttab_cmd {
+    int (*run)(struct vcpu *curr, union element *op);
+    uint8_t size;
+    bool single; /* there can be only one element */
+} gnttab_cmds[] = {
+    [GNTTABOP_map_grant_ref] = {do_map, sizeof(struct gnttab_map_grant_ref), false},
+    [GNTTABOP_setup_table] = {do_setup_table, sizeof(struct gnttab_setup_table), true},
+    [GNTTABOP_transfer] = {do_transfer, sizeof(struct gnttab_transfer), false},
+    [GNTTABOP_copy] = {do_copy, sizeof(struct gnttab_copy), false},
+    [GNTTABOP_query_size] = {do_query_size, sizeof(struct gnttab_query_size), true},
+    [GNTTABOP_set_version] = {do_set_version, sizeof(struct gnttab_set_version), true},
+    [GNTTABOP_get_status_frames] = {do_get_status_frames,
+                                    sizeof(struct gnttab_get_status_frames), true},
+    [GNTTABOP_get_version] = {do_get_version, sizeof(struct gnttab_get_version), true},
+    [GNTTABOP_swap_grant_ref] = {do_swap, sizeof(struct gnttab_swap_grant_ref), false},
+};
 
 /*
- * An array of independent elements: fetch one, do it, write its results back. Gives way between two
- * elements; arg[1] and arg[2] then name the rest.
+ * Independent elements: fetch one, do it, write its results back. Gives way between two elements;
+ * arg[1] and arg[2] then name the rest.
  */
-static long each_element(struct vcpu *curr, uint64_t arg[6], size_t size,
-                         int16_t (*run)(struct vcpu *, union array_element *)) {
+static long each_element(struct vcpu *curr, uint64_t arg[6], const struct gnttab_cmd *c) {
+    if (c->single && arg[2] != 1)
+        return -EINVAL;
     while (arg[2]) {
         guest_va_t at = {arg[1]};
-        union array_element op;
+        union element op;
+        int rc;
 
-        if (copy_from_guest(&op, at, size))
+        if (copy_from_guest(&op, at, c->size))
             return -EFAULT;
-        if (run(curr, &op) == -ERESTART)
-            return -ERESTART;
-        if (copy_to_guest(at, &op, size))
+        rc = c->run(curr, &op);
+        if (rc == -ERESTART)
+            return rc;
+        if (copy_to_guest(at, &op, c->size))
             return -EFAULT;
-        arg[1] += size;
+        if (rc)
+            return rc;
+        arg[1] += c->size;
         if (--arg[2] && preempt_needed())
             return -ERESTART;
     }
@@ -502,36 +500,15 @@ static long unmap_array(struct vcpu *curr, uint64_t arg[6], bool replace) {
 }
 
 long hypercall_grant_table_op(struct vcpu *curr, uint64_t arg[6]) {
-    guest_va_t at = {arg[1]};
-    uint32_t count = (uint32_t)arg[2];
+    const struct gnttab_cmd *c;
 
-    if (count > INT32_MAX)
+    arg[2] = (uint32_t)arg[2];
+    if (arg[2] > INT32_MAX)
         return -EINVAL;
-    arg[2] = count;
-    switch (arg[0]) {
-    case GNTTABOP_map_grant_ref:
-        return each_element(curr, arg, sizeof(struct gnttab_map_grant_ref), run_map);
-    case GNTTABOP_unmap_grant_ref:
-        return unmap_array(curr, arg, false);
-    case GNTTABOP_unmap_and_replace:
-        return unmap_array(curr, arg, true);
-    case GNTTABOP_copy:
-        return each_element(curr, arg, sizeof(struct gnttab_copy), run_copy);
-    case GNTTABOP_transfer:
-        return each_element(curr, arg, sizeof(struct gnttab_transfer), run_transfer);
-    case GNTTABOP_swap_grant_ref:
-        return each_element(curr, arg, sizeof(struct gnttab_swap_grant_ref), run_swap);
-    case GNTTABOP_setup_table:
-        return do_setup_table(curr, at, count);
-    case GNTTABOP_query_size:
-        return do_query_size(curr, at, count);
-    case GNTTABOP_set_version:
-        return do_set_version(curr, at, count);
-    case GNTTABOP_get_version:
-        return do_get_version(curr, at, count);
-    case GNTTABOP_get_status_frames:
-        return do_get_status_frames(curr, at, count);
-    default: /* dump_table; cache_flush is Arm's */
+    if (arg[0] == GNTTABOP_unmap_grant_ref || arg[0] == GNTTABOP_unmap_and_replace)
+        return unmap_array(curr, arg, arg[0] == GNTTABOP_unmap_and_replace);
+    if (arg[0] >= ARRAY_LEN(gnttab_cmds))
         return -ENOSYS;
-    }
+    c = &gnttab_cmds[index_nospec(arg[0], ARRAY_LEN(gnttab_cmds))];
+    return c->run ? each_element(curr, arg, c) : -ENOSYS;
 }
