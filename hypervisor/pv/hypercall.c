@@ -12,33 +12,27 @@ static long hypercall_none(struct vcpu *curr, uint64_t arg[6]) {
     return -ENOSYS;
 }
 
-/*
- * Not for PV guests, or succeeded by another, or not here; 49 to 55 are the architecture's own and were
- * never given out.
- */
-#define NONE hypercall_none
-
+/* What is not here is not for PV guests, has a successor, or is not built yet. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
 const hypercall_fn hypercall_table[NR_HYPERCALLS] = {
+    [0 ... NR_HYPERCALLS - 1] = hypercall_none,
     [__HYPERVISOR_set_trap_table] = hypercall_set_trap_table,
     [__HYPERVISOR_mmu_update] = hypercall_mmu_update,
     [__HYPERVISOR_set_gdt] = hypercall_set_gdt,
     [__HYPERVISOR_stack_switch] = hypercall_stack_switch,
     [__HYPERVISOR_set_callbacks] = hypercall_set_callbacks,
     [__HYPERVISOR_fpu_taskswitch] = hypercall_fpu_taskswitch,
-    [__HYPERVISOR_sched_op_compat] = NONE,
     [__HYPERVISOR_platform_op] = hypercall_platform_op,
     [__HYPERVISOR_set_debugreg] = hypercall_set_debugreg,
     [__HYPERVISOR_get_debugreg] = hypercall_get_debugreg,
     [__HYPERVISOR_update_descriptor] = hypercall_update_descriptor,
-    [11] = NONE,
     [__HYPERVISOR_memory_op] = hypercall_memory_op,
     [__HYPERVISOR_multicall] = hypercall_multicall,
     [__HYPERVISOR_update_va_mapping] = hypercall_update_va_mapping,
     [__HYPERVISOR_set_timer_op] = hypercall_set_timer_op,
-    [__HYPERVISOR_event_channel_op_compat] = NONE,
     [__HYPERVISOR_xen_version] = hypercall_xen_version,
     [__HYPERVISOR_console_io] = hypercall_console_io,
-    [__HYPERVISOR_physdev_op_compat] = NONE,
     [__HYPERVISOR_grant_table_op] = hypercall_grant_table_op,
     [__HYPERVISOR_vm_assist] = hypercall_vm_assist,
     [__HYPERVISOR_update_va_mapping_otherdomain] = hypercall_update_va_mapping_otherdomain,
@@ -46,30 +40,13 @@ const hypercall_fn hypercall_table[NR_HYPERCALLS] = {
     [__HYPERVISOR_vcpu_op] = hypercall_vcpu_op,
     [__HYPERVISOR_set_segment_base] = hypercall_set_segment_base,
     [__HYPERVISOR_mmuext_op] = hypercall_mmuext_op,
-    [__HYPERVISOR_xsm_op] = NONE,
-    [__HYPERVISOR_nmi_op] = NONE,
     [__HYPERVISOR_sched_op] = hypercall_sched_op,
     [__HYPERVISOR_callback_op] = hypercall_callback_op,
-    [__HYPERVISOR_xenoprof_op] = NONE,
     [__HYPERVISOR_event_channel_op] = hypercall_event_channel_op,
     [__HYPERVISOR_physdev_op] = hypercall_physdev_op,
-    [__HYPERVISOR_hvm_op] = NONE,
-    [__HYPERVISOR_sysctl] = NONE,
-    [__HYPERVISOR_domctl] = NONE,
-    [__HYPERVISOR_kexec_op] = NONE,
-    [__HYPERVISOR_tmem_op] = NONE,
-    [__HYPERVISOR_argo_op] = NONE,
-    [__HYPERVISOR_xenpmu_op] = NONE,
-    [__HYPERVISOR_dm_op] = NONE,
-    [__HYPERVISOR_hypfs_op] = NONE,
-    [43] = NONE, [44] = NONE, [45] = NONE,
-    [46] = NONE, [47] = NONE, [__HYPERVISOR_mca] = hypercall_mca,
-    [49] = NONE, [50] = NONE, [51] = NONE,
-    [52] = NONE, [53] = NONE, [54] = NONE,
-    [55] = NONE, [56] = NONE, [57] = NONE,
-    [58] = NONE, [59] = NONE, [60] = NONE,
-    [61] = NONE, [62] = NONE, [63] = NONE,
+    [__HYPERVISOR_mca] = hypercall_mca,
 };
+#pragma GCC diagnostic pop
 
 static long dispatch(struct vcpu *curr, uint64_t nr, uint64_t arg[6]) {
     return nr < NR_HYPERCALLS ? hypercall_table[index_nospec(nr, NR_HYPERCALLS)](curr, arg)
