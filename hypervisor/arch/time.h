@@ -19,7 +19,9 @@ const struct tsc_scale *arch_tsc_scale(void);
 bool arch_tsc_is_stable(void);
 uint64_t arch_tsc_khz(void);
 
-/* Fire the timer interrupt (which raises WORK_TIMER) at or soon after this time; UINT64_MAX: never. */
+/*
+ * Fire the timer interrupt (which raises WORK_TIMER) at or soon after this time; UINT64_MAX: never.
+ */
 void arch_timer_program(uint64_t deadline_ns);
 
 /* Seconds since 1970 by the battery clock; read at boot. */

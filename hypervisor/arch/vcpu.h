@@ -55,7 +55,7 @@ struct arch_vcpu {
     uint64_t kernel_sp, kernel_ss;
     struct pv_callback event, failsafe, syscall, syscall32, sysenter;
     struct trap_info *traps;         /* 256 entries, one page */
-    uint64_t page_fault_eip;         /* its #PF handler if user faults may go straight to it, else 0 */
+    uint64_t page_fault_eip;         /* #PF handler if user faults may go straight to it, or 0 */
 
     /* Descriptor tables. */
     uint64_t gdt_mfn[16];            /* 14 used; each holds a PAGE_SEGDESC reference */

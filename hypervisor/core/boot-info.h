@@ -1,4 +1,6 @@
-/* What the boot loader handed over, in one neutral shape; filled by arch, read while dom0 is built. */
+/*
+ * What the boot loader handed over, in one neutral shape; filled by arch, read while dom0 is built.
+ */
 #ifndef CORE_BOOT_INFO_H
 #define CORE_BOOT_INFO_H
 
@@ -9,7 +11,7 @@
 
 struct boot_module {
     uint64_t paddr, len;             /* bytes; RAM kept out of the heap until boot_free_module() */
-    const char *cmdline;             /* never NULL; the file name word already removed if the protocol has one */
+    const char *cmdline;             /* never NULL; without the file name */
 };
 
 /* The ABI's e820 entry in natural layout. type: E820_* */
@@ -19,7 +21,7 @@ struct boot_memory {
 };
 enum { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS = 4, E820_UNUSABLE = 5 };
 
-struct boot_video {                  /* text console as the loader left it, for dom0_vga_console_info */
+struct boot_video {                  /* the screen as the loader left it */
     bool present;
     bool framebuffer;                /* linear framebuffer instead of text */
     uint16_t columns, rows, cursor_x, cursor_y, font_height;
@@ -33,7 +35,7 @@ struct boot_info {
     unsigned int nr_modules;
     struct boot_module module[BOOT_MAX_MODULES];
     unsigned int nr_memory;
-    struct boot_memory memory[BOOT_MAX_MEMORY]; /* sorted, not overlapping; LAPIC/IO-APIC holes added as reserved */
+    struct boot_memory memory[BOOT_MAX_MEMORY]; /* sorted, no overlaps; our devices as reserved */
     uint64_t rsdp;                   /* physical, 0 if not handed over */
     struct boot_video video;
 };

@@ -54,8 +54,8 @@ struct domain {
     struct page_list pages;          /* every frame it owns, less the PG_XEN ones */
     uint64_t nr_pages, max_pages;
     uint64_t nr_xen_pages;
-    uint32_t relinquish_at;          /* teardown: frame where mmu_relinquish goes on; 0: the first */
-    uint64_t release_left;           /* teardown: frames left in domain_release_pages' round, plus 1 */
+    uint32_t relinquish_at;          /* teardown: where mmu_relinquish goes on */
+    uint64_t release_left;           /* teardown: frames left in this round, plus 1 */
 
     struct shared_info *shared_info; /* PG_XEN page */
     uint32_t vm_assist;              /* VMASST_TYPE_* bits */
@@ -102,7 +102,8 @@ void domain_put(struct domain *d);
 struct domain *domain_next(unsigned int domid);
 
 /*
- * The guest ended itself (SCHEDOP_shutdown) or must end; the control domain is told by VIRQ_DOM_EXC.
+ * The guest ended itself (SCHEDOP_shutdown) or must end; the control domain is told by
+ * VIRQ_DOM_EXC.
  * dom0: ends the machine. Locks: takes RANK_RUNQUEUE.
  */
 void domain_shutdown(struct domain *d, uint8_t reason);
@@ -137,16 +138,25 @@ struct page *domain_populate(struct domain *d, uint64_t pfn, unsigned int order,
                              unsigned int max_bits, unsigned int heap_flags);
 struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int max_bits,
                                 unsigned int heap_flags);
-/* Frames from heap_alloc become d's, in exchange for others: max_pages is not looked at. False: d is dying. */
-MUST_CHECK bool domain_adopt_pages(struct domain *d, struct page *pg, unsigned int order, uint64_t pfn);
-/* Make a hypervisor page (heap_alloc_virt, order 0) mappable by d, read-write or read-only; one PG_ALLOCATED reference. */
+/*
+ * Frames from heap_alloc become d's, in exchange for others: max_pages is not looked at. False: d
+ * is dying.
+ */
+MUST_CHECK bool domain_adopt_pages(struct domain *d, struct page *pg, unsigned int order,
+                                   uint64_t pfn);
+/*
+ * Make a hypervisor page (heap_alloc_virt, order 0) mappable by d, read-write or read-only; one
+ * PG_ALLOCATED reference.
+ */
 void domain_share_page(struct domain *d, void *va, bool writable);
 /*
  * Undo it: no new mapping. The domain stays until the last mapping is gone; then (when it is
  * destroyed) the memory is the caller's again.
  */
 void domain_unshare_page(void *va);
-/* The owner gives a frame up (decrease_reservation, teardown): drops PG_ALLOCATED's reference once. */
+/*
+ * The owner gives a frame up (decrease_reservation, teardown): drops PG_ALLOCATED's reference once.
+ */
 void page_release_allocation(struct page *pg);
 /* Every frame of a dying domain, once mmu_relinquish is through. Errors: -ERESTART: call again. */
 MUST_CHECK int domain_release_pages(struct domain *d);
@@ -157,7 +167,9 @@ MUST_CHECK int domain_release_pages(struct domain *d);
  */
 MUST_CHECK bool page_seize(struct page *pg);
 void page_unseize(struct page *pg); /* the caller still has its reference */
-/* A seized frame becomes another's, with its content. False: `to` is dying or has all it may have. */
+/*
+ * A seized frame becomes another's, with its content. False: `to` is dying or has all it may have.
+ */
 MUST_CHECK bool page_give(struct page *pg, struct domain *to);
 
 /* Upward calls, pv/domain.c. */

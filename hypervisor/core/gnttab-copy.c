@@ -54,7 +54,10 @@ int gnttab_copy_one(struct vcpu *curr, const struct gnttab_copy *op) {
     return rc;
 }
 
-/* The target agreed to a frame that is nobody's but curr's; it becomes the target's, or nothing changes. */
+/*
+ * The target agreed to a frame that is nobody's but curr's; it becomes the target's, or nothing
+ * changes.
+ */
 static int transfer(struct vcpu *curr, struct domain *to, struct page *pg, uint32_t ref) {
     int rc = GNTST_general_error;
 

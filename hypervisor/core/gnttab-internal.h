@@ -79,7 +79,10 @@ void grant_unpin(const struct grant_use *u);
 MUST_CHECK int grant_transfer_begin(struct domain *d, uint32_t ref, domid_t from);
 void grant_transfer_end(struct domain *d, uint32_t ref, mfn_t mfn);
 
-/* Make d's table at least nr_frames long. Errors: -EINVAL beyond the limit, -ENOMEM. Locks: takes d's GNTTAB. */
+/*
+ * Make d's table at least nr_frames long. Errors: -EINVAL beyond the limit, -ENOMEM. Locks: takes
+ * d's GNTTAB.
+ */
 MUST_CHECK int gnttab_grow(struct domain *d, uint32_t nr_frames);
 
 /* One element of the array of each sub-op; what they return belongs into its status. */

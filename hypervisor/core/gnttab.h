@@ -19,7 +19,10 @@ MUST_CHECK int gnttab_domain_relinquish(struct domain *d);
 void gnttab_domain_unshare(struct domain *d);
 void gnttab_domain_destroy(struct domain *d);
 
-/* Frame idx of d's table, growing it as far as allowed (XENMEM_acquire_resource). Errors: -EINVAL, -ENOMEM. */
+/*
+ * Frame idx of d's table, growing it as far as allowed (XENMEM_acquire_resource). Errors: -EINVAL,
+ * -ENOMEM.
+ */
 MUST_CHECK int gnttab_get_frame(struct domain *d, bool status, unsigned int idx, mfn_t *mfn);
 
 /* Most frames d's table may have. */
@@ -35,7 +38,10 @@ long hypercall_grant_table_op(struct vcpu *curr, uint64_t arg[6]);
  * flags: GNTMAP_*. Returns GNTST_*.
  */
 int pv_grant_map(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flags);
-/* Clear the entry at host_addr, which must map mfn with the same permission; new_addr != 0: replace as unmap_and_replace. */
+/*
+ * Clear the entry at host_addr, which must map mfn with the same permission; new_addr != 0:
+ * replace as unmap_and_replace.
+ */
 int pv_grant_unmap(struct vcpu *curr, uint64_t host_addr, mfn_t mfn, uint32_t flags,
                    uint64_t new_addr);
 

@@ -66,7 +66,8 @@ static INIT_TEXT bool set_dom0_mem(const char *value) {
     return !*value;
 }
 OPTION_CALL("dom0_mem", set_dom0_mem, "memory of dom0: SIZE[,max:SIZE], for example 2G");
-OPTION_UINT("dom0_max_vcpus", opt_dom0_max_vcpus, "virtual cpus of dom0; default: one for each cpu");
+OPTION_UINT("dom0_max_vcpus", opt_dom0_max_vcpus,
+            "virtual cpus of dom0; default: one for each cpu");
 
 static INIT_TEXT void *pfn_virt(const struct build *b, uint64_t pfn) {
     return mfn_to_virt(mfn_of(b->p2m[pfn]));
@@ -220,8 +221,9 @@ static INIT_TEXT void *buffer_alloc(uint64_t bytes, unsigned int *order) {
         ++*order;
     pg = heap_alloc(*order, 0, HEAP_NO_SCRUB);
     if (!pg)
-        panic("too little memory to unpack dom0's kernel (%lu MiB); give the machine 512 MiB or more",
-              bytes >> 20);
+        panic(
+            "too little memory to unpack dom0's kernel (%lu MiB); give the machine 512 MiB or more",
+            bytes >> 20);
     return page_to_virt(pg);
 }
 
@@ -257,7 +259,9 @@ static INIT_TEXT void *unpack_kernel(struct build *b, const struct boot_module *
     return elf;
 }
 
-/* The entry for va in the table `level` below l4, making tables on the way from pfn next_table on. */
+/*
+ * The entry for va in the table `level` below l4, making tables on the way from pfn next_table on.
+ */
 static INIT_TEXT uint64_t *table_slot(struct build *b, uint64_t *l4, uint64_t va,
                                       unsigned int level) {
     uint64_t *table = l4;

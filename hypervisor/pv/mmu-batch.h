@@ -12,7 +12,9 @@
 
 #define MMU_BATCH_GOES_ON (UINT32_C(1) << 31)
 
-/* Nearly all calls: one operation on the caller's own behalf, and nobody asks how many were done. */
+/*
+ * Nearly all calls: one operation on the caller's own behalf, and nobody asks how many were done.
+ */
 static inline bool mmu_batch_is_plain(const uint64_t arg[6]) {
     return arg[1] == 1 && !arg[2] && (uint32_t)arg[3] == DOMID_SELF;
 }

@@ -1,5 +1,6 @@
 /*
- * The rules of one L1 entry: what it may say, what it stands for, how it is exchanged. Inline, since every
+ * The rules of one L1 entry: what it may say, what it stands for, how it is exchanged. Inline,
+ * since every
  * road to a page table ends here, some of them thousands of times in a fork.
  */
 #ifndef PV_MMU_ENTRY_H
@@ -28,12 +29,16 @@ static inline uint64_t l1e_adjust(uint64_t e) {
     return e & PTE_GUEST_KERNEL ? e : e | PTE_G;
 }
 
-/* The part of l1e_get for frames that are not RAM, mmu-validate.c. May change the entry's cache attributes. */
+/*
+ * The part of l1e_get for frames that are not RAM, mmu-validate.c. May change the entry's cache
+ * attributes.
+ */
 MUST_CHECK int l1e_get_io(const struct domain *d, const struct domain *pg_owner, uint64_t *e);
 
 /*
  * Take what a present entry of a table of d stands for; pg_owner owns the frame.
- * Errors: -EINVAL no such frame of pg_owner; -EPERM no right to it; -EBUSY it is a table; -ERESTART.
+ * Errors: -EINVAL no such frame of pg_owner; -EPERM no right to it; -EBUSY it is a table;
+ * -ERESTART.
  */
 MUST_CHECK static ALWAYS_INLINE int l1e_get(struct domain *d, struct domain *pg_owner,
                                             uint64_t *e) {
@@ -54,7 +59,10 @@ MUST_CHECK static ALWAYS_INLINE int l1e_get(struct domain *d, struct domain *pg_
     return rc;
 }
 
-/* Drop a count of a writable page: no other state can follow while there is one, so it is just one less. */
+/*
+ * Drop a count of a writable page: no other state can follow while there is one, so it is just one
+ * less.
+ */
 static inline void l1e_put_writable(struct page *pg) {
     ASSERT(page_type_is(pg, PAGE_WRITABLE));
     page_stamp(pg);

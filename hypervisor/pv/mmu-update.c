@@ -28,8 +28,8 @@ static uint64_t slot_store(uint64_t *slot, uint64_t val, bool preserve_ad) {
     return old;
 }
 
-static ALWAYS_INLINE int set_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot, uint64_t val,
-                   bool preserve_ad) {
+static ALWAYS_INLINE int set_l1e(struct domain *d, struct domain *pg_owner, uint64_t *slot,
+                                 uint64_t val, bool preserve_ad) {
     int rc;
 
     do {

@@ -36,7 +36,9 @@ static inline bool none_present(const uint64_t *t) {
             for (i = MIN(step_, top); i-- > step_ - STEP;)                                         \
                 if ((t)[i] & PTE_P)
 
-/* While a table is validated nobody can write to it: each entry is read once and adjusted in place. */
+/*
+ * While a table is validated nobody can write to it: each entry is read once and adjusted in place.
+ */
 static int validate_l1(struct domain *d, uint64_t *t, unsigned int *progress) {
     uint64_t refused = l1e_refused(d);
     size_t i, start = *progress;

@@ -51,7 +51,9 @@ void pv_failsafe(struct vcpu *v);
 void pv_guest_syscall(struct vcpu *v, bool compat);
 void pv_guest_sysenter(struct vcpu *v);
 
-/* v's trap table or its domain's assists changed: may entry.S deliver user page faults by itself? */
+/*
+ * v's trap table or its domain's assists changed: may entry.S deliver user page faults by itself?
+ */
 void pv_update_fault_path(struct vcpu *v);
 
 #endif

@@ -60,7 +60,9 @@ static void touch(volatile char *p, size_t bytes) {
         p[i] = 1;
 }
 
-/* ---- operations: each runs n times and returns the ticks that count --------------------------- */
+/*
+ * ---- operations: each runs n times and returns the ticks that count ---------------------------
+ */
 
 static uint64_t null_system_call(unsigned int n) {
     uint64_t start = ticks();
@@ -200,7 +202,9 @@ static uint64_t hypercall(unsigned int n) {
     return with > without ? with - without : 0;
 }
 
-/* ---- the table --------------------------------------------------------------------------------- */
+/*
+ * ---- the table ---------------------------------------------------------------------------------
+ */
 
 static const struct operation {
     const char *name;

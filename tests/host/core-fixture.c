@@ -106,7 +106,8 @@ int page_validate(struct page *pg, enum page_type type, unsigned int *progress) 
     (void)pg, (void)type, (void)progress;
     return -EINVAL;
 }
-int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress, bool preemptible) {
+int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress,
+                    bool preemptible) {
     (void)pg, (void)type, (void)progress, (void)preemptible;
     abort();
 }

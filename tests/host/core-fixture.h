@@ -21,7 +21,7 @@ extern struct cf_record {
     unsigned int info_moved;
     bool pending[64];                    /* event ports that evtchn_port_pending knows */
     unsigned int restarts;               /* -ERESTART that the next relinquish calls give */
-    char order[64];                      /* relinquish calls: g e p(irq) m(mmu) u(nshare), in order */
+    char order[64]; /* relinquish calls: g e p(irq) m(mmu) u(nshare), in order */
     int fail_init;                       /* what gnttab_domain_init returns */
     struct { struct vcpu *prev, *next; } switches[64];
     unsigned int nr_switches;
@@ -44,7 +44,10 @@ void cf_end(struct domain *d);
 
 /* Time goes on; timers that become due raise WORK_TIMER as the interrupt would, on every cpu. */
 void cf_sleep(uint64_t ns);
-/* This thread becomes the cpu, which does what it owes until it would enter a guest or idle. Returns its vcpu. */
+/*
+ * This thread becomes the cpu, which does what it owes until it would enter a guest or idle.
+ * Returns its vcpu.
+ */
 struct vcpu *cf_run(unsigned int cpu);
 /* All cpus, until none owes anything. */
 void cf_settle(void);

@@ -37,14 +37,19 @@ TEST(the_hypervisor_says_its_name_version_and_features) {
 }
 
 TEST(what_ring_3_cannot_use_is_hidden) {
-    static const struct { uint32_t leaf, reg; uint8_t bit; } hidden[] = {
-        {1, EDX, 1}, {1, EDX, 3}, {1, EDX, 12}, {1, EDX, 13}, {1, EDX, 17},   /* vme pse mtrr pge pse36 */
-        {1, ECX, 3}, {1, ECX, 5}, {1, ECX, 6}, {1, ECX, 15}, {1, ECX, 17},    /* monitor vmx smx pdcm pcid */
-        {1, ECX, 21}, {1, ECX, 24},                                           /* x2apic tsc deadline */
-        {7, EBX, 0}, {7, EBX, 1}, {7, EBX, 7}, {7, EBX, 10}, {7, EBX, 14},    /* fsgsbase tsc_adjust smep invpcid mpx */
-        {7, EBX, 20}, {7, EBX, 25}, {7, ECX, 2}, {7, ECX, 3}, {7, ECX, 16},   /* smap pt umip pku la57 */
-        {7, EDX, 26}, {7, EDX, 29}, {7, EDX, 20},                             /* spec ctrl arch caps ibt */
-        {0x80000001, EDX, 26}, {0x80000001, ECX, 2}, {0x80000001, ECX, 22},   /* 1g svm topoext */
+    static const struct { uint32_t leaf, reg; uint8_t bit;
+    } hidden[] = {
+        {1, EDX, 1},           {1, EDX, 3},          {1, EDX, 12},
+        {1, EDX, 13},          {1, EDX, 17}, /* vme pse mtrr pge pse36 */
+        {1, ECX, 3},           {1, ECX, 5},          {1, ECX, 6},
+        {1, ECX, 15},          {1, ECX, 17}, /* monitor vmx smx pdcm pcid */
+        {1, ECX, 21},          {1, ECX, 24}, /* x2apic tsc deadline */
+        {7, EBX, 0},           {7, EBX, 1},          {7, EBX, 7},
+        {7, EBX, 10},          {7, EBX, 14}, /* fsgsbase tsc_adjust smep invpcid mpx */
+        {7, EBX, 20},          {7, EBX, 25},         {7, ECX, 2},
+        {7, ECX, 3},           {7, ECX, 16},                       /* smap pt umip pku la57 */
+        {7, EDX, 26},          {7, EDX, 29},         {7, EDX, 20}, /* spec ctrl arch caps ibt */
+        {0x80000001, EDX, 26}, {0x80000001, ECX, 2}, {0x80000001, ECX, 22}, /* 1g svm topoext */
     };
 
     for (unsigned int i = 0; i < ARRAY_LEN(hidden); i++) {
@@ -78,7 +83,8 @@ TEST(invariant_tsc_is_shown_where_it_can_be_relied_on) {
 }
 
 TEST(leaves_that_are_not_in_the_policy_are_zero) {
-    static const uint32_t leaves[] = {3, 5, 6, 0xa, 0xb, 0xf, 0x10, 0x14, 0x15, 0x1f, 0x80000009, 0x8000001e};
+    static const uint32_t leaves[] = {3,    5,    6,    0xa,  0xb,        0xf,
+                                      0x10, 0x14, 0x15, 0x1f, 0x80000009, 0x8000001e};
 
     for (unsigned int i = 0; i < ARRAY_LEN(leaves); i++) {
         ask(leaves[i], 0);

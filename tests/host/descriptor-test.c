@@ -22,7 +22,8 @@ int page_validate(struct page *pg, enum page_type type, unsigned int *progress) 
     *progress = rc ? 0 : 512;
     return rc;
 }
-int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress, bool preemptible) {
+int page_invalidate(struct page *pg, enum page_type type, unsigned int *progress,
+                    bool preemptible) {
     (void)pg, (void)type, (void)preemptible;
     *progress = 0;
     return 0;

@@ -45,7 +45,9 @@ static unsigned int started, unpaused, modules_freed;
 static int fail_create;
 static char said[4096];
 
-/* --- what the builder calls -------------------------------------------------------------------- */
+/*
+ * --- what the builder calls --------------------------------------------------------------------
+ */
 
 void printk(enum log_level level, const char *fmt, ...) {
     size_t len = strlen(said);
@@ -128,7 +130,9 @@ bool arch_mmio_is_ours(mfn_t mfn) {
     return true;
 }
 
-/* --- a boot ------------------------------------------------------------------------------------- */
+/*
+ * --- a boot -------------------------------------------------------------------------------------
+ */
 
 static unsigned int module_order[2];
 
@@ -208,7 +212,10 @@ static void finish(void) {
     EXPECT_EQ(free_now, free_at_start);
 }
 
-/* --- dom0's own view ------------------------------------------------------------------------------ */
+/*
+ * --- dom0's own view
+ * ------------------------------------------------------------------------------
+ */
 
 static const struct cpu_user_regs *regs(void) {
     return &dom0->vcpu[0]->arch.regs;
@@ -450,7 +457,10 @@ TEST(dom0_mem_takes_sizes_only) {
     EXPECT(said[0]);
 }
 
-/* --- what ends in a line that says what to change; each leaves something allocated ---------------- */
+/*
+ * --- what ends in a line that says what to change; each leaves something allocated
+ * ----------------
+ */
 
 TEST(without_a_kernel_there_is_no_dom0) {
     modern();

@@ -9,7 +9,8 @@
 
 #include "core/page.h"
 
-static const struct domain_config config = {.max_vcpus = 2, .max_pages = 64, .max_evtchn_port = 1023};
+static const struct domain_config config = {
+    .max_vcpus = 2, .max_pages = 64, .max_evtchn_port = 1023};
 
 TEST(a_new_domain_is_paused_and_found_by_its_id) {
     struct domain *d;

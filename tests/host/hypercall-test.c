@@ -139,7 +139,8 @@ TEST(the_rax_that_iret_restores_is_never_taken_for_a_result) {
 
 static void batch(unsigned int n) {
     for (unsigned int i = 0; i < n; i++)
-        entries[i] = (struct multicall_entry){.op = __HYPERVISOR_sched_op, .result = 0xbad, .args = {i}};
+        entries[i] =
+            (struct multicall_entry){.op = __HYPERVISOR_sched_op, .result = 0xbad, .args = {i}};
 }
 
 TEST(a_multicall_runs_its_entries_and_writes_each_result) {

@@ -60,7 +60,9 @@ TEST(flags_that_are_not_the_guests_are_put_right) {
     reset(0x33);
     frame.rflags = ~UINT64_C(0) & ~RFLAGS_IF;
     (void)iret();
-    EXPECT_EQ(vf_v->arch.regs.rflags & (RFLAGS_IOPL | RFLAGS_NT | RFLAGS_VM | RFLAGS_VIF | RFLAGS_VIP), 0);
+    EXPECT_EQ(vf_v->arch.regs.rflags &
+                  (RFLAGS_IOPL | RFLAGS_NT | RFLAGS_VM | RFLAGS_VIF | RFLAGS_VIP),
+              0);
     EXPECT(vf_v->arch.regs.rflags & RFLAGS_IF);
     EXPECT(vf_v->arch.regs.rflags & RFLAGS_RF);
     EXPECT_EQ(vf_v->arch.iopl, 0);

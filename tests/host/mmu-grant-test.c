@@ -1,5 +1,8 @@
 /* links: pv/mmu-validate.c pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c pv/mmu-teardown.c pv/mmu-grant.c core/page.c core/page-list.c core/tlb.c lib/lock.c tests/host/mmu-fixture.c */
-/* Grant mappings: entries made and removed with references that come from and go to the grant table. */
+/*
+ * Grant mappings: entries made and removed with references that come from and go to the grant
+ * table.
+ */
 #include <abi/grant_table.h>
 
 #include "core/gnttab.h"

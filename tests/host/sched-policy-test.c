@@ -211,7 +211,8 @@ static void sim_run(uint64_t ns) {
         sim.now = MAX(at, sim.now);
         wake_due();
         for (unsigned int c = 0; c < sim.nr_cpus; c++)
-            if (sim.until[c] <= sim.now || (sim.cpu[c].curr && actor_of(sim.cpu[c].curr)->left_ns <= sim.now - sim.from[c]))
+            if (sim.until[c] <= sim.now ||
+                (sim.cpu[c].curr && actor_of(sim.cpu[c].curr)->left_ns <= sim.now - sim.from[c]))
                 schedule_cpu(c);
     }
     sim.now = end;
@@ -235,7 +236,8 @@ static uint64_t total(void) {
 }
 
 /* Is `got` within `permille` of `want`? */
-static void expect_near(uint64_t got, uint64_t want, uint64_t permille, const char *file, int line) {
+static void expect_near(uint64_t got, uint64_t want, uint64_t permille, const char *file,
+                        int line) {
     uint64_t off = got > want ? got - want : want - got;
 
     if (off * 1000 > want * permille)
@@ -458,7 +460,8 @@ TEST(yielding_lets_the_other_go_first) {
 }
 
 TEST(ten_thousand_vcpus_on_four_cpus) {
-    struct sched_domain d[4] = {{.weight = 256}, {.weight = 512}, {.weight = 256, .cap = 50}, {.weight = 128}};
+    struct sched_domain d[4] = {
+        {.weight = 256}, {.weight = 512}, {.weight = 256, .cap = 50}, {.weight = 128}};
 
     sim_init(4, 10000);
     for (unsigned int i = 0; i < 10000; i++) {

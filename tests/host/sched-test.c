@@ -90,7 +90,9 @@ TEST(stopping_and_starting_before_the_switch_changes_nothing) {
     cf_end(d);
 }
 
-/* It is woken while the cpu is switching away from it: after the choice, before its state is saved. */
+/*
+ * It is woken while the cpu is switching away from it: after the choice, before its state is saved.
+ */
 static void wake(struct vcpu *v) {
     vcpu_start(v, STOP_BLOCKED);
 }

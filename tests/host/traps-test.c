@@ -263,7 +263,8 @@ TEST(failsafe_hands_over_the_selectors) {
     reset();
     regs->ds = 1, regs->es = 2, regs->fs = 3, regs->gs = 4;
     pv_failsafe(vf_v);
-    const uint64_t frame[] = {0xccc, 0xb11, 1, 2, 3, 4, VF_RIP, 0xe030, 0x202, vf_sp(256), FLAT_KERNEL_SS};
+    const uint64_t frame[] = {0xccc,      0xb11,         1, 2, 3, 4, VF_RIP, 0xe030, 0x202,
+                              vf_sp(256), FLAT_KERNEL_SS};
     EXPECT_MEM(vf_frame(), frame, sizeof(frame));
     EXPECT_EQ(regs->rip, VF_HANDLER(301));
     EXPECT_EQ(vf_info->evtchn_upcall_mask, 1);
@@ -303,7 +304,8 @@ TEST(without_a_callback_a_system_call_is_an_undefined_instruction) {
 }
 
 TEST(trap_tables_are_read_up_to_a_zero_address) {
-    const struct trap_info table[] = {{3, 7, 0x10, VF_HANDLER(400)}, {14, 4, 0x10, VF_HANDLER(401)}, {.vector = 5}};
+    const struct trap_info table[] = {
+        {3, 7, 0x10, VF_HANDLER(400)}, {14, 4, 0x10, VF_HANDLER(401)}, {.vector = 5}};
     uint64_t arg[6];
 
     reset();

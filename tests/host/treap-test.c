@@ -47,7 +47,8 @@ TEST(random_inserts_and_removes_keep_the_order) {
         if (in[i])
             treap_remove(&t, &node[i]);
         else {
-            node[i].key = (uint64_t)(rand() % 500) - 250; /* many equal ones, and wrapping around 0 */
+            node[i].key =
+                (uint64_t)(rand() % 500) - 250; /* many equal ones, and wrapping around 0 */
             treap_insert(&t, &node[i]);
         }
         in[i] = !in[i];

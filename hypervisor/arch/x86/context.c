@@ -221,7 +221,8 @@ uint64_t arch_get_segment_base(struct vcpu *v, unsigned int which) {
 
 /*
  * v is in kernel mode. Some processors keep the old base with a null selector, hence the flat one
- * first. Interrupts stay on, to them GS is nothing: the selector may be the first use of an LDT page.
+ * first. Interrupts stay on, to them GS is nothing: the selector may be the first use of an LDT
+ * page.
  */
 int arch_load_user_gs(struct vcpu *v, uint16_t selector) {
     bool ok;

@@ -163,8 +163,10 @@ guest_interrupted:
         jmp     exit_to_guest
 
 /*
- * #PF. From guest user mode it is nearly always the guest kernel's: hand it over as guest_syscall does,
- * with {rcx, r11, error, rip, cs, rflags, rsp, ss} on its stack. Everything else takes the long way,
+ * #PF. From guest user mode it is nearly always the guest kernel's: hand it over as guest_syscall
+ * does,
+ * with {rcx, r11, error, rip, cs, rflags, rsp, ss} on its stack. Everything else takes the long
+ * way,
  * and so do faults that are not the guest's own doing: the processor reading a descriptor.
  */
         .balign 64
@@ -275,7 +277,8 @@ entry_syscall:
 
 /*
  * A hypercall: fn(vcpu, arguments as an array). Only what C may change is saved, the arguments as
- * that array: the ABI lets them change. The handlers of pv/hypercall.c leave V_exit at EXIT_SYSRET unless
+ * that array: the ABI lets them change. The handlers of pv/hypercall.c leave V_exit at EXIT_SYSRET
+ * unless
  * they leave work, too.
  */
 hypercall:
@@ -311,7 +314,8 @@ call_done:
         je      restart_call
 
 /*
- * rax: result, rdi, rsi, rdx, r8-r10: the guest's, as are rbx, rbp, r12-r15, which nobody has looked at;
+ * rax: result, rdi, rsi, rdx, r8-r10: the guest's, as are rbx, rbp, r12-r15, which nobody has
+ * looked at;
  * rsp: stack top.
  */
 exit_from_call:
@@ -558,7 +562,9 @@ guest_iret:
 2:      orb     $3, 8(%rsp)                     /* stays in kernel mode */
         jmp     3b
 
-/* rdx: vcpu, in whose frame the guest's rdx is; rdi, rsi, rbx, rbp, r8-r10, r12-r15: the guest's. */
+/*
+ * rdx: vcpu, in whose frame the guest's rdx is; rdi, rsi, rbx, rbp, r8-r10, r12-r15: the guest's.
+ */
 guest_iret_fault:
         CLAC
 guest_iret_in_c:

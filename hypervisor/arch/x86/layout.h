@@ -15,13 +15,13 @@
 /* slot 256 */
 #define M2P_VA         VA(0xffff800000000000)   /* guests' view: read-only, user-accessible */
 /* slot 257 */
-#define IMAGE_BASE     VA(0xffff808000000000)   /* physical 0 would be here; image at + LOAD_PHYS, W^X */
+#define IMAGE_BASE     VA(0xffff808000000000)   /* of physical 0; the image is at + LOAD_PHYS */
 #define STACKS_VA      VA(0xffff808020000000)   /* per-cpu stack blocks, STACK_BLOCK_SIZE apart */
 #define FIXMAP_VA      VA(0xffff808030000000)   /* LAPIC, IO-APICs, HPET, early ACPI windows */
 #define IOREMAP_VA     VA(0xffff808040000000)   /* device memory mapped at run time (1 GiB) */
 #define M2P_RW_VA      VA(0xffff818000000000)   /* slot 259: our writable view of the M2P */
 #define FRAME_TABLE_VA VA(0xffff810000000000)   /* slot 258: 32 bytes a frame */
-#define WINDOW_VA      VA(0xffff820000000000)   /* slot 260: per-domain: GDT/LDT window of each vcpu */
+#define WINDOW_VA      VA(0xffff820000000000)   /* slot 260, per domain: GDT and LDT windows */
 #define WINDOW_VCPU_SHIFT 17                    /* 32 pages a vcpu: 16 GDT, 16 LDT */
 /* slots 262-271 */
 #define DIRECTMAP_VA   VA(0xffff830000000000)
@@ -29,7 +29,8 @@
 
 /*
  * One block of stacks a cpu, aligned to its size so that the cpu's area is found from any stack
- * pointer in it: page 0 guard, 1 NMI, 2 #MC, 3 #DF, 4 guard, 5-7 main stack with struct cpu at the top.
+ * pointer in it: page 0 guard, 1 NMI, 2 #MC, 3 #DF, 4 guard, 5-7 main stack with struct cpu at the
+ * top.
  */
 #define STACK_BLOCK_SIZE 0x8000
 #define STACK_GUARD_PAGE 4                      /* besides page 0 */

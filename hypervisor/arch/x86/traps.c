@@ -150,7 +150,8 @@ static void hypervisor_fault(struct cpu_user_regs *regs) {
 
 /*
  * Here anything may be interrupted, also entry and exit code: touch nothing but this stack, leave a
- * mark where the next exit to dom0 looks, and make this cpu exit. (The work word is not for that: who
+ * mark where the next exit to dom0 looks, and make this cpu exit. (The work word is not for that:
+ * who
  * sets it first owes the interrupt.) Reason bits are those of port 0x61.
  */
 static void nmi(void) {

@@ -26,7 +26,8 @@ guest_copy:
         EXTABLE 2b, guest_copy_fault
 
 /*
- * int copy_pair_from_guest(uint64_t rdi: dst[2], guest_va_t rsi: src): 0 or -EFAULT. A pair that begins
+ * int copy_pair_from_guest(uint64_t rdi: dst[2], guest_va_t rsi: src): 0 or -EFAULT. A pair that
+ * begins
  * below our hole begins at an address that is not canonical, and faults.
  */
         .globl  copy_pair_from_guest
