@@ -103,8 +103,7 @@ struct domain *domain_next(unsigned int domid);
 
 /*
  * The guest ended itself (SCHEDOP_shutdown) or must end; the control domain is told by
- * VIRQ_DOM_EXC.
- * dom0: ends the machine. Locks: takes RANK_RUNQUEUE.
+ * VIRQ_DOM_EXC. dom0: ends the machine. Locks: takes RANK_RUNQUEUE.
  */
 void domain_shutdown(struct domain *d, uint8_t reason);
 /* A vcpu of d that has STOP_SHUTDOWN left its cpu; the last one completes the shutdown. */

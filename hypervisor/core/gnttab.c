@@ -460,8 +460,7 @@ static int unmap_begin(struct vcpu *curr, struct gnttab_unmap *u,
 
 /*
  * A batch is cleared first, then flushed, then let go: a cpu of the grantee may reach the frame
- * until it
- * has flushed, so the granter must not get it back before.
+ * until it has flushed, so the granter must not get it back before.
  */
 static int unmap_batch(struct vcpu *curr, uint64_t arg[6], bool replace) {
     struct gnttab_unmap batch[UNMAP_BATCH];

@@ -1,7 +1,6 @@
 /*
  * The rules of one L1 entry: what it may say, what it stands for, how it is exchanged. Inline,
- * since every
- * road to a page table ends here, some of them thousands of times in a fork.
+ * since every road to a page table ends here, some of them thousands of times in a fork.
  */
 #ifndef PV_MMU_ENTRY_H
 #define PV_MMU_ENTRY_H

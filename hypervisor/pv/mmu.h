@@ -92,9 +92,8 @@ void mmu_put_l1_slot(struct page *pg);
 
 /*
  * Load a new kernel / user table into v (reference and type taken, old ones dropped). A kernel
- * table of
- * the current vcpu is in force at once, all translations flushed; a user table from the next way
- * out.
+ * table of the current vcpu is in force at once, all translations flushed; a user table from the
+ * next way out.
  * Errors: as page_get_type; after -ERESTART call again with the same frame.
  */
 MUST_CHECK int mmu_new_kernel_base(struct vcpu *v, mfn_t mfn);

@@ -34,8 +34,7 @@ void pv_deliver_pending(struct vcpu *v);
 
 /*
  * Build {rcx, r11, [error], rip, cs|mask, rflags, rsp, ss} on the guest kernel stack (switching
- * to kernel mode if v is in user mode) and continue at eip. Errors: false: the domain was
- * crashed.
+ * to kernel mode if v is in user mode) and continue at eip. Errors: false: the domain was crashed.
  */
 bool pv_bounce(struct vcpu *v, uint64_t eip, bool mask_events, bool has_error, uint32_t error_code);
 
@@ -45,8 +44,7 @@ bool pv_bounce(struct vcpu *v, uint64_t eip, bool mask_events, bool has_error, u
 void pv_failsafe(struct vcpu *v);
 
 /*
- * `syscall` in guest user mode that the assembly fast path did not take (no callback, compat
- * mode).
+ * `syscall` in guest user mode that the assembly fast path did not take (no callback, compat mode).
  */
 void pv_guest_syscall(struct vcpu *v, bool compat);
 void pv_guest_sysenter(struct vcpu *v);

@@ -1,7 +1,7 @@
 /*
  * Measures what the operations of a process cost, in ticks of the time stamp counter. Under
- * QEMU's -icount shift=0 a tick is one instruction. The same static binary runs on the bare
- * machine and in dom0.
+ * QEMU's -icount shift=0 a tick is one instruction. The same static binary runs on the bare machine
+ * and in dom0.
  *
  *   micro bench      one line per operation: "figure - NAME TICKS"
  *   micro overrun    by how much sleeping one millisecond takes longer, in nanoseconds

@@ -47,14 +47,14 @@ struct fx_tree {
 };
 struct fx_tree fx_tree(void);
 /*
- * The same, pinned and loaded as kernel base of fx_v, L1 and data mapped read-only/read-write at
- * va 0, 4096.
+ * The same, pinned and loaded as kernel base of fx_v, L1 and data mapped read-only/read-write at va
+ * 0, 4096.
  */
 struct fx_tree fx_live_tree(void);
 
 /*
- * Count all references and types anew and compare. `held`: a page the test holds a reference of,
- * or NULL.
+ * Count all references and types anew and compare. `held`: a page the test holds a reference of, or
+ * NULL.
  */
 bool fx_consistent_held(const struct page *held);
 #define EXPECT_CONSISTENT() EXPECT(fx_consistent_held(NULL))

@@ -1,8 +1,7 @@
 /* links: pv/mmu-validate.c pv/mmu-update.c pv/mmu-walk.c pv/mmuext.c pv/mmu-teardown.c pv/ptwr.c core/page.c core/page-list.c core/tlb.c lib/lock.c tests/host/mmu-fixture.c */
 /*
- * Direct page-table writes: what is taken, what is left to the guest, and that registers, flags
- * and memory come out
- * exactly as the processor of this machine has them for the same bytes.
+ * Direct page-table writes: what is taken, what is left to the guest, and that registers, flags and
+ * memory come out exactly as the processor of this machine has them for the same bytes.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -164,10 +164,9 @@ guest_interrupted:
 
 /*
  * #PF. From guest user mode it is nearly always the guest kernel's: hand it over as guest_syscall
- * does,
- * with {rcx, r11, error, rip, cs, rflags, rsp, ss} on its stack. Everything else takes the long
- * way,
- * and so do faults that are not the guest's own doing: the processor reading a descriptor.
+ * does, with {rcx, r11, error, rip, cs, rflags, rsp, ss} on its stack. Everything else takes the
+ * long way, and so do faults that are not the guest's own doing: the processor reading a
+ * descriptor.
  */
         .balign 64
 entry_page_fault:
@@ -278,8 +277,7 @@ entry_syscall:
 /*
  * A hypercall: fn(vcpu, arguments as an array). Only what C may change is saved, the arguments as
  * that array: the ABI lets them change. The handlers of pv/hypercall.c leave V_exit at EXIT_SYSRET
- * unless
- * they leave work, too.
+ * unless they leave work, too.
  */
 hypercall:
         mov     %rcx, V_rip(%rsp)
@@ -315,8 +313,7 @@ call_done:
 
 /*
  * rax: result, rdi, rsi, rdx, r8-r10: the guest's, as are rbx, rbp, r12-r15, which nobody has
- * looked at;
- * rsp: stack top.
+ * looked at; rsp: stack top.
  */
 exit_from_call:
         cmpl    $0, CPU_work(%rsp)

@@ -61,8 +61,7 @@ static bool ldt_window_fault(struct vcpu *v, uint64_t va) {
 
 /*
  * In ring 3 only descriptor tables are read as a supervisor, and those are ours. QEMU before 8.0
- * reads the frame of a guest's iretq in that way, too, and then finds SMAP in the way: do
- * without.
+ * reads the frame of a guest's iretq in that way, too, and then finds SMAP in the way: do without.
  */
 static bool smap_is_broken(const struct cpu_user_regs *regs, uint64_t va) {
     if ((regs->error_code & (PF_PRESENT | PF_USER)) != PF_PRESENT || !(read_cr4() & CR4_SMAP) ||

@@ -1,6 +1,6 @@
 /*
- * Copies between the hypervisor and the guest addresses that are mapped now; ranges checked by
- * the caller.
+ * Copies between the hypervisor and the guest addresses that are mapped now; ranges checked by the
+ * caller.
  */
 #include <abi/errno.h>
 #include <abi/xen.h>
@@ -27,8 +27,7 @@ guest_copy:
 
 /*
  * int copy_pair_from_guest(uint64_t rdi: dst[2], guest_va_t rsi: src): 0 or -EFAULT. A pair that
- * begins
- * below our hole begins at an address that is not canonical, and faults.
+ * begins below our hole begins at an address that is not canonical, and faults.
  */
         .globl  copy_pair_from_guest
 copy_pair_from_guest:
