@@ -258,6 +258,11 @@ static bool returns_extents(const struct pointer_case *c) {
             c->arg[0] == XENMEM_populate_physmap);
 }
 
+/* The control interfaces may be left out of a hypervisor: then they read nothing at all. */
+static bool is_absent(const struct pointer_case *c, long rc) {
+    return rc == -ENOSYS && (c->nr == __HYPERVISOR_sysctl || c->nr == __HYPERVISOR_domctl);
+}
+
 static void each_bad_pointer(void) {
     struct series read = {.name = "a bad pointer to an argument gives -EFAULT"};
     struct series write = {.name = "a read-only page for a result gives -EFAULT"};
@@ -272,7 +277,7 @@ static void each_bad_pointer(void) {
             if (c->null_is_fine && bad[p].at == 0)
                 continue;
             rc = call_with(c, bad[p].at);
-            if (rc == 0 && returns_extents(c))
+            if (is_absent(c, rc) || (rc == 0 && returns_extents(c)))
                 continue;
             series_case(&read, rc == -EFAULT, "%s, %s: %ld", c->name, bad[p].name, rc);
         }
