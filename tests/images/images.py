@@ -219,6 +219,7 @@ def initramfs(kernel):
     """Busybox, the modules dom0 needs, /init and the checks it can run; see dom0/init."""
     busybox = os.path.join(packages.unpack("busybox-static"), "bin/busybox")
     compat32 = compiled(os.path.join(HERE, "compat32.S"), "-m32", "-nostdlib", "-no-pie")
+    cpu_checks = compiled(os.path.join(HERE, "cpu-checks.c"), "-mno-red-zone")
     micro = compiled(os.path.join(HERE, "..", "bench", "micro.c"))
     scripts = sorted(glob.glob(os.path.join(HERE, "dom0", "**", "*"), recursive=True))
 
@@ -237,13 +238,14 @@ def initramfs(kernel):
         c.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
         c.text("etc/group", "root:x:0:\n")
         c.file("bin/compat32", compat32)
+        c.file("bin/cpu-checks", cpu_checks)
         c.file("bin/micro", micro)
         for path in scripts:
             if os.path.isfile(path):
                 c.file(os.path.relpath(path, os.path.join(HERE, "dom0")), path)
         add_modules(c, kernel, MODULES)
         c.write(tmp)
-    key = key_of(busybox, compat32, micro, *scripts, kernel.vmlinuz, MODULES,
+    key = key_of(busybox, compat32, cpu_checks, micro, *scripts, kernel.vmlinuz, MODULES,
                  os.path.abspath(__file__))
     return built("initramfs", ".cpio", key, make)
 
