@@ -67,7 +67,6 @@ struct arch_vcpu {
 
     uint64_t debugreg[8];            /* dr0-3, 6, 7 */
 
-    uint64_t *iobitmap_pad;          /* reserved */
     guest_va_t iobitmap;             /* PHYSDEVOP_set_iobitmap: guest address of the bitmap */
     unsigned int iobitmap_ports;
 

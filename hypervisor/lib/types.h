@@ -63,6 +63,5 @@ typedef uint32_t evtchn_port_t;
 /* One access, not repeated and not torn: for words another cpu or a guest changes. */
 #define READ_ONCE(x)     (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
-#define barrier()        __asm__ volatile("" ::: "memory")
 
 #endif

@@ -180,39 +180,6 @@ static int do_set_ldt(struct vcpu *curr, struct mmuext_batch *b, const struct mm
     return 0;
 }
 
-/* A frame of the owner, held writable; NULL if it cannot be. */
-static struct page *get_writable(struct domain *d, uint64_t mfn) {
-    struct page *pg = mfn_lookup(mfn_of(mfn));
-
-    return pg && !page_get_and_type(pg, d, PAGE_WRITABLE) ? pg : NULL;
-}
-
-static int do_clear_page(struct vcpu *curr, struct mmuext_batch *b, const struct mmuext_op *op) {
-    struct page *pg = get_writable(b->owner, op->arg1.mfn);
-
-    (void)curr;
-    if (!pg)
-        return -EINVAL;
-    arch_page_clear(page_to_virt(pg));
-    page_put_and_type(pg);
-    return 0;
-}
-
-static int do_copy_page(struct vcpu *curr, struct mmuext_batch *b, const struct mmuext_op *op) {
-    struct page *src = mfn_lookup(mfn_of(op->arg2.src_mfn)), *dst;
-
-    (void)curr;
-    if (!src || !page_get(src, b->owner))
-        return -EINVAL;
-    dst = get_writable(b->owner, op->arg1.mfn);
-    if (dst) {
-        arch_page_copy(page_to_virt(dst), page_to_virt(src));
-        page_put_and_type(dst);
-    }
-    page_put(src);
-    return dst ? 0 : -EINVAL;
-}
-
 static const struct mmuext_cmd {
     mmuext_fn run;
     bool foreign; /* may act on another domain's frames */
@@ -231,8 +198,6 @@ static const struct mmuext_cmd {
     [MMUEXT_INVLPG_ALL] = {do_flush_all, false},
     [MMUEXT_SET_LDT] = {do_set_ldt, false},
     [MMUEXT_NEW_USER_BASEPTR] = {do_new_base, false},
-    [MMUEXT_CLEAR_PAGE] = {do_clear_page, true},
-    [MMUEXT_COPY_PAGE] = {do_copy_page, true},
 };
 
 static int mmuext_one(struct vcpu *curr, void *context, const void *request) {

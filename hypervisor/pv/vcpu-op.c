@@ -76,28 +76,28 @@ static long do_get_runstate(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
 }
 
 /* Filled at once, which also shows if it can be written; later failures are the guest's loss. */
-static long do_register_runstate(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
-    struct vcpu_register_runstate_memory_area area;
-    int rc = copy_from_guest(&area, arg, sizeof(area));
+static long register_area(struct vcpu *v, guest_va_t arg, guest_va_t *area,
+                          int (*write)(struct vcpu *v, guest_va_t area)) {
+    guest_va_t at;
+    int rc = copy_from_guest(&at, arg, sizeof(at));
 
-    (void)curr;
-    if (!rc && area.addr.h.va)
-        rc = vcpu_runstate_write(v, area.addr.h);
+    if (!rc && at.va)
+        rc = write(v, at);
     if (!rc)
-        v->runstate_area = area.addr.h;
+        *area = at;
     return rc;
 }
 
-static long do_register_time(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
-    struct vcpu_register_time_memory_area area;
-    int rc = copy_from_guest(&area, arg, sizeof(area));
-
+static long do_register_runstate(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
+    _Static_assert(sizeof(struct vcpu_register_runstate_memory_area) == sizeof(guest_va_t), "");
     (void)curr;
-    if (!rc && area.addr.h.va)
-        rc = time_write_area(v, area.addr.h);
-    if (!rc)
-        v->time_area = area.addr.h;
-    return rc;
+    return register_area(v, arg, &v->runstate_area, vcpu_runstate_write);
+}
+
+static long do_register_time(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
+    _Static_assert(sizeof(struct vcpu_register_time_memory_area) == sizeof(guest_va_t), "");
+    (void)curr;
+    return register_area(v, arg, &v->time_area, time_write_area);
 }
 
 static long do_register_info(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {

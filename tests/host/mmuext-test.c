@@ -67,8 +67,6 @@ TEST(the_owners_of_io_and_hypervisor_frames_have_no_tables) {
     m2p = fx_alloc(dom_xen);
     fx_d->privileged = true;
     EXPECT_EQ(ext_by(MMUEXT_PIN_L1_TABLE, mfn(m2p), 0, DOMID_XEN), -ESRCH);
-    EXPECT_EQ(ext_by(MMUEXT_CLEAR_PAGE, mfn(m2p), 0, DOMID_XEN), -ESRCH);
-    EXPECT_EQ(ext_by(MMUEXT_CLEAR_PAGE, mfn(m2p), 0, DOMID_SELF), -EINVAL);
     EXPECT(fx_all_free());
 }
 
@@ -179,24 +177,6 @@ TEST(flushes_of_a_batch_are_issued_once) {
     fx_d->dirty_cpus.bits[0] = 1 << 3;
     EXPECT_EQ(fx_mmuext(op + 3, 1, NULL, DOMID_SELF), 0);
     EXPECT_EQ(fx_flushed.bits[0], 1 << 3);
-}
-
-TEST(pages_are_cleared_and_copied_if_they_can_be_written) {
-    struct fx_tree t;
-    struct page *a;
-
-    fx_reset();
-    t = fx_live_tree();
-    a = fx_alloc(fx_d);
-    memset(page_to_virt(a), 0x5a, PAGE_SIZE);
-    EXPECT_EQ(ext(MMUEXT_COPY_PAGE, mfn(t.data), mfn(a)), 0);
-    EXPECT_MEM(page_to_virt(t.data), page_to_virt(a), PAGE_SIZE);
-    EXPECT_EQ(ext(MMUEXT_CLEAR_PAGE, mfn(a), 0), 0);
-    EXPECT_EQ(fx_table(a)[511], 0);
-    EXPECT_EQ(ext(MMUEXT_CLEAR_PAGE, mfn(t.l1), 0), -EINVAL);
-    EXPECT_EQ(ext(MMUEXT_COPY_PAGE, mfn(t.l1), mfn(a)), -EINVAL);
-    EXPECT_EQ(ext(MMUEXT_COPY_PAGE, mfn(a), mfn(fx_alloc(fx_other))), -EINVAL);
-    EXPECT_EQ(ext(MMUEXT_COPY_PAGE, mfn(a), FX_IO.n), -EINVAL);
 }
 
 TEST(an_ldt_is_page_aligned_and_bounded) {

@@ -24,7 +24,6 @@ struct reference {
 };
 
 #define PM_TIMER_HZ 3579545
-#define PIT_HZ      1193182
 #define HPET_PERIOD   1              /* 32-bit register numbers */
 #define HPET_CONFIG   4
 #define HPET_COUNTER  60
@@ -52,26 +51,9 @@ static INIT_TEXT uint32_t hpet_read(void) {
     return hpet[HPET_COUNTER];
 }
 
-/* Channel 2, the speaker's, but without the speaker. */
-static INIT_TEXT uint64_t pit_init(void) {
-    outb(0x61, (inb(0x61) & ~2) | 1);
-    outb(0x43, 0xb4);                /* channel 2, both bytes, rate generator */
-    outb(0x42, 0);
-    outb(0x42, 0);
-    return PIT_HZ;
-}
-static INIT_TEXT uint32_t pit_read(void) {
-    uint32_t low;
-
-    outb(0x43, 0x80);                /* latch channel 2 */
-    low = inb(0x42);
-    return -(low | (uint32_t)inb(0x42) << 8);
-}
-
 static INIT_DATA struct reference references[] = {
     {"PM timer", pm_timer_init, pm_timer_read, 0xffffff},
     {"HPET", hpet_init, hpet_read, UINT32_MAX},
-    {"PIT", pit_init, pit_read, 0xffff},
 };
 
 #define WINDOW_US 5000               /* each of two measurements, which must agree */
@@ -162,7 +144,7 @@ INIT_TEXT void clock_init(void) {
     apic_timer_free_run();
     while (!calibrate(r, &rates))
         if (++r == references + ARRAY_LEN(references))
-            panic("no timer to measure the TSC with (PM timer, HPET or PIT)");
+            panic("no timer to measure the TSC with (PM timer or HPET)");
     apic_timer_set_khz(rates.apic_khz);
     tsc_khz = rates.tsc_khz;
     set_scale();

@@ -48,7 +48,7 @@ void arch_domain_destroy(struct domain *d) {
         return;
     for (unsigned int i = 0; i < 512; i++)
         if (l2[i])
-            heap_free_virt(phys_to_virt(l2[i] & PTE_ADDR), 0);
+            heap_free_virt(phys_to_virt(l2[i] & PTE_MFN_MASK), 0);
     heap_free_virt(l2, 0);
     heap_free_virt(d->arch.window_l3, 0);
     d->arch.priv = d->arch.window_l3 = NULL;
@@ -74,7 +74,7 @@ int arch_vcpu_init(struct vcpu *v) {
         *l2e = table_entry(l1);
     }
     v->arch.window =
-        (uint64_t *)phys_to_virt(*l2e & PTE_ADDR) + v->id % VCPUS_PER_L1 * WINDOW_SLOTS;
+        (uint64_t *)phys_to_virt(*l2e & PTE_MFN_MASK) + v->id % VCPUS_PER_L1 * WINDOW_SLOTS;
     v->arch.fpu = mem_alloc(arch_fpu_area_size());
     if (!v->arch.fpu)
         return -ENOMEM;

@@ -17,7 +17,6 @@
 /* slot 257 */
 #define IMAGE_BASE     VA(0xffff808000000000)   /* of physical 0; the image is at + LOAD_PHYS */
 #define STACKS_VA      VA(0xffff808020000000)   /* per-cpu stack blocks, STACK_BLOCK_SIZE apart */
-#define FIXMAP_VA      VA(0xffff808030000000)   /* LAPIC, IO-APICs, HPET, early ACPI windows */
 #define IOREMAP_VA     VA(0xffff808040000000)   /* device memory mapped at run time (1 GiB) */
 #define M2P_RW_VA      VA(0xffff818000000000)   /* slot 259: our writable view of the M2P */
 #define FRAME_TABLE_VA VA(0xffff810000000000)   /* slot 258: 32 bytes a frame */

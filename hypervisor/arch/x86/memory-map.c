@@ -7,7 +7,6 @@
 #include "lib/bug.h"
 
 /* Firmware uses it, sleep states and all, whatever the map says. */
-#define FIRMWARE_LOW KIB(64)
 
 /* No processor has more address bits. */
 #define ADDRESS_END BIT(52)
@@ -136,14 +135,14 @@ static INIT_TEXT void free_ram_remove(struct range taken) {
 
 INIT_TEXT void boot_mem_init(void) {
     memory_map_for_each_ram(free_ram_add);
-    free_ram_remove((struct range){0, FIRMWARE_LOW});
     free_ram_remove((struct range){LOAD_PHYS, LOAD_PHYS + (uint64_t)(image_end - image_start)});
     for (unsigned int i = 0; i < boot_info.nr_modules; i++) {
         const struct boot_module *m = &boot_info.module[i];
 
         free_ram_remove((struct range){m->paddr, m->paddr + m->len});
     }
-    low_page = boot_mem_alloc(PAGE_SIZE, PAGE_SIZE, MIB(1));
+    low_page = boot_mem_alloc(PAGE_SIZE, PAGE_SIZE, DEVICE_LOW);
+    free_ram_remove((struct range){0, DEVICE_LOW});
 }
 
 INIT_TEXT uint64_t boot_mem_alloc(uint64_t len, uint64_t align, uint64_t below) {
@@ -173,7 +172,8 @@ INIT_TEXT void boot_mem_to_heap(void) {
 void boot_free_module(struct boot_module *m) {
     uint64_t start = ROUND_DOWN(m->paddr, PAGE_SIZE), end = ROUND_UP(m->paddr + m->len, PAGE_SIZE);
 
-    if (m->len)
+    start = MAX(start, DEVICE_LOW);
+    if (start < end)
         heap_add_range(mfn_of(start >> PAGE_SHIFT), (end - start) >> PAGE_SHIFT);
     *m = (struct boot_module){.cmdline = ""};
 }

@@ -4,6 +4,12 @@
 
 #include "core/boot-info.h"
 
+/*
+ * RAM below this counts as device memory, as in Xen: dom0's kernel maps what firmware left there by
+ * its machine address, whether the map says RAM or not.
+ */
+#define DEVICE_LOW MIB(1)
+
 /* A range of physical addresses [start, end). */
 struct range {
     uint64_t start, end;

@@ -56,7 +56,7 @@ static uint64_t *entry_of(uint64_t va, unsigned int level, uint64_t rights) {
             *e = pa | PTE_P | PTE_RW | PTE_A | (rights & PTE_US);
         }
         BUG_ON(*e & PTE_PSE);
-        table = phys_to_virt(*e & PTE_ADDR);
+        table = phys_to_virt(*e & PTE_MFN_MASK);
     }
     return &table[table_index(va, level)];
 }
@@ -170,7 +170,7 @@ static INIT_TEXT void back_m2p(struct range ram) {
 }
 
 static INIT_TEXT void note_ram_frames(struct range ram) {
-    for (uint64_t n = ram.start >> PAGE_SHIFT; n < ram.end >> PAGE_SHIFT;) {
+    for (uint64_t n = MAX(ram.start, DEVICE_LOW) >> PAGE_SHIFT; n < ram.end >> PAGE_SHIFT;) {
         if (n % 64 == 0 && (ram.end >> PAGE_SHIFT) - n >= 64) {
             ram_frames[n / 64] = ~UINT64_C(0);
             n += 64;
@@ -185,8 +185,8 @@ mfn_t arch_m2p_frame(unsigned int n) {
     uint64_t va = M2P_VA + n * MIB(2), e = idle_l4[table_index(va, 4)];
 
     for (unsigned int level = 3; level >= 2 && (e & PTE_P); level--)
-        e = ((const uint64_t *)phys_to_virt(e & PTE_ADDR))[table_index(va, level)];
-    return e & PTE_P ? mfn_of((e & PTE_ADDR) >> PAGE_SHIFT) : MFN_INVALID;
+        e = ((const uint64_t *)phys_to_virt(e & PTE_MFN_MASK))[table_index(va, level)];
+    return e & PTE_P ? mfn_of((e & PTE_MFN_MASK) >> PAGE_SHIFT) : MFN_INVALID;
 }
 
 INIT_TEXT void paging_init(void) {
@@ -229,7 +229,7 @@ static INIT_TEXT unsigned int count_rwx(const uint64_t *table, unsigned int leve
         if (!(e & PTE_P))
             continue;
         if (level > 1 && !(e & PTE_PSE))
-            found += count_rwx(phys_to_virt(e & PTE_ADDR), level - 1);
+            found += count_rwx(phys_to_virt(e & PTE_MFN_MASK), level - 1);
         else if (e & PTE_RW && !(e & PTE_NX))
             found++;
     }

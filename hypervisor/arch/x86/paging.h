@@ -4,18 +4,7 @@
 
 #include "lib/bits.h"
 #include "lib/types.h"
-
-#define PTE_P   BIT(0)
-#define PTE_RW  BIT(1)
-#define PTE_US  BIT(2)
-#define PTE_PWT BIT(3)
-#define PTE_PCD BIT(4)
-#define PTE_A   BIT(5)
-#define PTE_D   BIT(6)
-#define PTE_PSE BIT(7)
-#define PTE_G   BIT(8)
-#define PTE_NX  BIT(63)
-#define PTE_ADDR ((BIT(52) - 1) & PAGE_MASK)
+#include "pv/pte.h"
 
 /* Rights of leaf entries. Accessed and dirty are set so that the processor never writes them. */
 #define MAP_RX     (PTE_P | PTE_A | PTE_D | PTE_G)

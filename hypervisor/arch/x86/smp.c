@@ -130,7 +130,6 @@ INIT_TEXT void smp_init(void) {
             cpus[next++]->arch.acpi_id = acpi.cpu[i].acpi_id;
         }
     }
-    heap_add_range(mfn_of(low_page >> PAGE_SHIFT), 1);
     if (tsc_check.warp)
         clock_mark_unstable("it differs between processors");
     pr_info("%u of %u processors run\n", nr_cpus_online, acpi.nr_cpus);

@@ -22,7 +22,6 @@ struct arch_cpu {
     struct tss64 *tss;
     uint64_t *gdt;                   /* this cpu's copy of GDT page 14, by direct map */
     uint32_t apic_id, acpi_id;
-    uint32_t vector_irq_pad;
     uint64_t cr4, cr4_withheld;      /* loaded; bits of the policy not used here */
     struct flush_request *flush;     /* shootdown mailbox, tlb-flush.c */
     uint64_t dr7;                    /* loaded debug control */
