@@ -6,8 +6,6 @@
 #include "core/heap.h"
 #include "lib/bug.h"
 
-/* Firmware uses it, sleep states and all, whatever the map says. */
-
 /* No processor has more address bits. */
 #define ADDRESS_END BIT(52)
 
