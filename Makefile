@@ -92,8 +92,8 @@ $(O)/hospes.1: $(OBJS) $(O)/archives.o $(O)/hospes.lds
 	$(call say,LD,$@)
 	$(Q)$(link)
 
-$(O)/symbols.S: $(O)/hospes.1 tools/symbols.awk
-	$(Q)nm -n $< | awk -f tools/symbols.awk > $@
+$(O)/symbols.S: $(O)/hospes.1 hypervisor/arch/x86/symbols.awk
+	$(Q)nm -n $< | awk -f hypervisor/arch/x86/symbols.awk > $@
 
 $(O)/symbols.S.o: $(O)/symbols.S
 	$(Q)$(CC) $(ASFLAGS) -c -o $@ $<
