@@ -62,13 +62,14 @@ static void cmos_out(uint16_t port, uint8_t value) {
 }
 
 #define RESERVED_MAX 4
-static struct port_rule rules[7 + RESERVED_MAX] = {
+static struct port_rule rules[8 + RESERVED_MAX] = {
     {0x20, 0x21, NULL, NULL},          {0x40, 0x41, NULL, NULL},
     {0x42, 0x42, byte_in, byte_out},   {0x43, 0x43, NULL, pit_command},
     {0x61, 0x61, byte_in, port_b_out}, {0x70, 0x71, cmos_in, cmos_out},
     {0xa0, 0xa1, NULL, NULL},
+    {PCI_CONFIG_PORT_FIRST, PCI_CONFIG_PORT_LAST, NULL, NULL}, /* what only overlaps it */
 };
-static unsigned int nr_rules = 7;
+static unsigned int nr_rules = 8;
 
 void pv_port_reserve(uint16_t first, uint16_t last) {
     BUG_ON(nr_rules == ARRAY_LEN(rules));

@@ -112,6 +112,10 @@ TEST(pci_configuration_goes_its_own_way) {
     pv_port_out(vf_v, 0xcff, 1, 0);
     EXPECT_EQ(pci_reads + pci_writes, 2);
     EXPECT_EQ(reads + writes, 0);
+    /* nor can an access that only overlaps it get there */
+    EXPECT_EQ(pv_port_in(vf_v, 0xcf6, 4), 0xfffff7f6);
+    pv_port_out(vf_v, 0xcfe, 4, 0x11111111);
+    EXPECT(ports[0xcff] == 0xff && ports[0xd00] == 0x11);
 }
 
 TEST(ports_we_reserve_are_gone) {
