@@ -43,7 +43,7 @@ static void check(bool good, const char *name, long got) {
     fflush(stdout);
 }
 
-/* ---- children, and how they end --------------------------------------------------------------- */
+/* ---- children, and how they end --------------------------------------------------- */
 
 /* The signal that ends a child running f, or 0x1000 and its exit status. */
 static int fate_of(void (*f)(void)) {
@@ -81,7 +81,7 @@ static int failures_among(int n, void (*f)(int)) {
     return failed;
 }
 
-/* ---- exceptions ------------------------------------------------------------------------------- */
+/* ---- exceptions ------------------------------------------------------------------- */
 
 #define SET(flag) "pushf; orl %[" #flag "], (%%rsp); popf; "
 
@@ -266,7 +266,7 @@ static void signals(bool is_xen) {
     check(ebx == 0x566e6558, "the enlightened cpuid", ebx);
 }
 
-/* ---- what a fault leaves alone ---------------------------------------------------------------- */
+/* ---- what a fault leaves alone ---------------------------------------------------- */
 
 /* Fill the registers, touch *page, and count those that changed; rflags, with `flags` set, too. */
 static long changed_by_touching(volatile char *page, uint64_t flags) {
@@ -310,7 +310,7 @@ static void faults(void) {
     }
 }
 
-/* ---- what stays with its process -------------------------------------------------------------- */
+/* ---- what stays with its process -------------------------------------------------- */
 
 static void keep_vectors(int seed) {
     uint64_t pattern[4] = {(uint64_t)seed + 1, ~(uint64_t)seed, seed * 0x0101010101010101u, 77},
@@ -349,8 +349,8 @@ static void keep_gs_base(int seed) {
 }
 
 /*
- * A selector of the LDT in GS, or in GS and ES: after each change of process a page of the LDT is used
- * anew, first by the one loaded first.
+ * A selector of the LDT in GS, or in GS and ES: after each change of process a page of the LDT is
+ * used anew, first by the one loaded first.
  */
 static void keep_ldt_selector(int seed) {
     uint32_t *low =
@@ -385,7 +385,7 @@ static void switches(void) {
     check(!failed, "LDT selectors do", failed);
 }
 
-/* ---- a debugger's view ------------------------------------------------------------------------ */
+/* ---- a debugger's view ------------------------------------------------------------ */
 
 static volatile uint64_t watched;
 
