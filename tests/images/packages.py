@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -77,6 +78,11 @@ def built(kind, suffix, key, make):
                 if os.path.exists(tmp):
                     os.unlink(tmp)
     return path
+
+
+def say(what):
+    """Tells whoever waits what takes so long."""
+    print(f"  {what} ...", file=sys.stderr, flush=True)
 
 
 def run(*cmd, **kw):
@@ -165,6 +171,7 @@ class Apt:
         if not fresh:
             with open(listfile, "w") as f:
                 f.write(wanted)
+            say("fetching the package lists")
             self.call("apt-get", "update", "-q")
             open(stamp, "w").close()
         self.ready = True
@@ -224,6 +231,7 @@ def unpack(name, suite=None):
             return path
         tmp = tempfile.mkdtemp(dir=cache_dir("packages"), prefix=".new-")
         try:
+            say(f"fetching {_target(name, suite)}")
             _apt.call("apt-get", "download", "-q", _target(name, suite), cwd=tmp)
             files = glob.glob(os.path.join(tmp, "*.deb"))
             with open(files[0], "rb") as f:
