@@ -256,9 +256,7 @@ long hypercall_set_trap_table(struct vcpu *curr, uint64_t arg[6]) {
         pv_update_fault_path(curr);
         return 0;
     }
-    for (;; arg[0] += sizeof(ti)) {
-        if (preempt_needed())
-            return -ERESTART;
+    for (;;) {
         if (copy_from_guest(&ti, (guest_va_t){arg[0]}, sizeof(ti)))
             return -EFAULT;
         if (!ti.address)
@@ -269,5 +267,8 @@ long hypercall_set_trap_table(struct vcpu *curr, uint64_t arg[6]) {
         traps[ti.vector] = ti;
         if (ti.vector == VEC_PF)
             pv_update_fault_path(curr);
+        arg[0] += sizeof(ti);
+        if (preempt_needed())
+            return -ERESTART;
     }
 }

@@ -47,17 +47,15 @@ static bool is_up(const struct vcpu *v) {
     return !(READ_ONCE(v->sched.stop) & STOP_DOWN);
 }
 
-/* The last one to go down takes the domain with it. */
+/* The last one to go down takes the domain with it; of two at once both may find that they are. */
 static long do_down(struct vcpu *curr, struct vcpu *v, guest_va_t arg) {
     struct domain *d = v->domain;
 
     (void)curr, (void)arg;
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        if (d->vcpu[i] && d->vcpu[i] != v && is_up(d->vcpu[i])) {
-            vcpu_stop(v, STOP_DOWN);
+    vcpu_stop(v, STOP_DOWN);
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i] && is_up(d->vcpu[i]))
             return 0;
-        }
-    }
     domain_shutdown(d, SHUTDOWN_poweroff);
     return 0;
 }

@@ -329,6 +329,20 @@ TEST(trap_tables_with_bad_addresses_are_refused) {
     EXPECT_EQ(hypercall_set_trap_table(vf_v, arg), -EINVAL);
     arg[0] = 0x1000;
     EXPECT_EQ(hypercall_set_trap_table(vf_v, arg), -EFAULT);
+}
+
+TEST(a_preempted_trap_table_goes_on_behind_the_entry_that_was_set) {
+    struct trap_info table[] = {{3, 0, 0, 0x3000}, {4, 0, 0, 0x4000}, {0, 0, 0, 0}};
+    uint64_t arg[6], start;
+
+    reset();
+    arg[0] = start = vf_put(table, sizeof(table)).va;
     vf_work(true);
     EXPECT_EQ(hypercall_set_trap_table(vf_v, arg), -ERESTART);
+    EXPECT_EQ(arg[0], start + sizeof(table[0]));
+    EXPECT_EQ(vf_v->arch.traps[3].address, 0x3000);
+    EXPECT_EQ(vf_v->arch.traps[4].address, 0);
+    vf_work(false);
+    EXPECT_EQ(hypercall_set_trap_table(vf_v, arg), 0);
+    EXPECT_EQ(vf_v->arch.traps[4].address, 0x4000);
 }
