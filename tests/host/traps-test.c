@@ -341,7 +341,7 @@ TEST(a_preempted_trap_table_goes_on_behind_the_entry_that_was_set) {
     EXPECT_EQ(hypercall_set_trap_table(vf_v, arg), -ERESTART);
     EXPECT_EQ(arg[0], start + sizeof(table[0]));
     EXPECT_EQ(vf_v->arch.traps[3].address, 0x3000);
-    EXPECT_EQ(vf_v->arch.traps[4].address, 0);
+    EXPECT(vf_v->arch.traps[4].address != 0x4000);
     vf_work(false);
     EXPECT_EQ(hypercall_set_trap_table(vf_v, arg), 0);
     EXPECT_EQ(vf_v->arch.traps[4].address, 0x4000);
