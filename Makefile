@@ -121,6 +121,7 @@ clean:
 # ---- tests -------------------------------------------------------------------------------------
 
 check:
+	tests/install-deps
 	tests/style/check-includes
 	tests/style/check-style
 	tests/style/check-tests
